@@ -1,0 +1,91 @@
+//! What a running engine knows, for people: read by the runtime, never by the protocol.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tidings_crypto::PeerKey;
+
+use crate::ids::LinkId;
+use crate::links::{Address, LinkKind};
+use crate::record::Contact;
+use crate::trust::Evidence;
+
+/// A picture of the engine at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Everybody with a link, an address or evidence.
+    pub peers: Vec<PeerView>,
+    /// The contacts.
+    pub contacts: Vec<Contact>,
+    /// Counts since the start.
+    pub counters: Counters,
+}
+
+/// A peer as this node knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerView {
+    /// Who.
+    pub peer: PeerKey,
+    /// What it calls itself, from its hello or card.
+    pub name: String,
+    /// The links to it now.
+    pub links: Vec<LinkView>,
+    /// Where it was or may be reached, best first.
+    pub addresses: Vec<Address>,
+    /// What it did wrong, counted since the start.
+    pub evidence: BTreeMap<Evidence, u64>,
+    /// Messages accepted for it that are not done.
+    pub waiting: u64,
+}
+
+/// A link now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// The runtime's number.
+    pub link: LinkId,
+    /// Over what.
+    pub kind: LinkKind,
+    /// Whether this node dialled.
+    pub dialled: bool,
+    /// The remote address.
+    pub address: Address,
+    /// The smoothed round-trip time, once measured.
+    pub round_trip: Option<Duration>,
+    /// Read from it.
+    pub bytes_in: u64,
+    /// Handed to it.
+    pub bytes_out: u64,
+    /// Whether it has stopped answering.
+    pub suspect: bool,
+}
+
+/// Counts since the start of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages accepted for delivery.
+    pub accepted: u64,
+    /// Messages known to be on their recipient's disk.
+    pub delivered: u64,
+    /// Messages known to be consumed.
+    pub acknowledged: u64,
+    /// Messages that ended undelivered.
+    pub ended: u64,
+    /// Messages received.
+    pub received: u64,
+    /// Messages received again and left out.
+    pub duplicates: u64,
+    /// Parcels handed to links.
+    pub parcels_sent: u64,
+    /// Parcels handed to links again.
+    pub parcels_resent: u64,
+    /// Parcels that arrived.
+    pub parcels_received: u64,
+    /// Parcels refused to neighbours.
+    pub parcels_refused: u64,
+    /// Messages that wait in the outbox.
+    pub outbox_messages: u64,
+    /// Bytes that wait in the outbox.
+    pub outbox_bytes: u64,
+    /// Messages in the inbox.
+    pub inbox_messages: u64,
+}

@@ -1,0 +1,186 @@
+//! How a secret lies in a file: wrapped, with a header that says by what (docs/spec/session.md §1).
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// What a wrapped secret begins with.
+const MAGIC: [u8; 8] = *b"tidings\0";
+
+/// The version of the header.
+const VERSION: u8 = 1;
+
+/// The longest secret that is wrapped.
+const MAX_SECRET_BYTES: usize = 64 * 1024;
+
+/// The bytes of the checksum.
+const CHECKSUM_BYTES: usize = 8;
+
+/// Protects a secret before it is written to a file.
+///
+/// Whoever implements it decides what the protection is: the file's mode, a passphrase, a phone's key store.
+pub trait KeyWrapper {
+    /// Wraps a secret, to be written to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`WrapError`] where it cannot be protected.
+    fn wrap(&self, secret: &[u8]) -> Result<Vec<u8>, WrapError>;
+
+    /// Gives back what was wrapped.
+    ///
+    /// # Errors
+    ///
+    /// [`WrapError`] where the bytes are not what this wrapper made.
+    fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, WrapError>;
+}
+
+/// What protects a wrapped secret, as its header names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WrapperKind {
+    /// The mode of the file it lies in, nothing else.
+    Plain,
+    /// A key derived from a passphrase.
+    Passphrase,
+    /// The host's key store.
+    Host,
+    /// Something newer.
+    Unknown(u8),
+}
+
+impl WrapperKind {
+    const fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Plain,
+            1 => Self::Passphrase,
+            2 => Self::Host,
+            other => Self::Unknown(other),
+        }
+    }
+
+    const fn to_byte(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+            Self::Passphrase => 1,
+            Self::Host => 2,
+            Self::Unknown(other) => other,
+        }
+    }
+}
+
+impl fmt::Display for WrapperKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => f.write_str("the file's mode alone"),
+            Self::Passphrase => f.write_str("a passphrase"),
+            Self::Host => f.write_str("the host's key store"),
+            Self::Unknown(kind) => write!(f, "wrapper {kind}, unknown to this version"),
+        }
+    }
+}
+
+/// Wraps a secret in a header and a checksum and nothing else: its protection is the file's mode 0600.
+///
+/// *"tidings" ‖ 0x00 ‖ version (1) ‖ kind (0) ‖ first 8 bytes of BLAKE3 of what precedes and of the secret ‖ secret*.
+/// The checksum is against damage, so that a flipped bit is an error and not another identity.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlainWrapper;
+
+impl KeyWrapper for PlainWrapper {
+    fn wrap(&self, secret: &[u8]) -> Result<Vec<u8>, WrapError> {
+        if secret.len() > MAX_SECRET_BYTES {
+            return Err(WrapError::TooLong {
+                max: MAX_SECRET_BYTES,
+                got: secret.len(),
+            });
+        }
+        let header = header(WrapperKind::Plain);
+        Ok([header.as_slice(), &checksum(&header, secret), secret].concat())
+    }
+
+    fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, WrapError> {
+        let rest = wrapped.strip_prefix(&MAGIC).ok_or(WrapError::NotWrapped)?;
+        let (&[version, kind], rest) = rest.split_first_chunk().ok_or(WrapError::NotWrapped)?;
+        if version != VERSION {
+            return Err(WrapError::OtherVersion {
+                expected: VERSION,
+                got: version,
+            });
+        }
+        let (expected, got) = (WrapperKind::Plain, WrapperKind::from_byte(kind));
+        if got != expected {
+            return Err(WrapError::OtherWrapper { expected, got });
+        }
+        let (sum, secret) = rest
+            .split_first_chunk::<CHECKSUM_BYTES>()
+            .ok_or(WrapError::Damaged)?;
+        if secret.len() > MAX_SECRET_BYTES {
+            return Err(WrapError::TooLong {
+                max: MAX_SECRET_BYTES,
+                got: secret.len(),
+            });
+        }
+        if *sum != checksum(&header(expected), secret) {
+            return Err(WrapError::Damaged);
+        }
+        Ok(Zeroizing::new(secret.to_vec()))
+    }
+}
+
+fn header(kind: WrapperKind) -> Vec<u8> {
+    [MAGIC.as_slice(), &[VERSION, kind.to_byte()]].concat()
+}
+
+fn checksum(header: &[u8], secret: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut sum = [0; CHECKSUM_BYTES];
+    blake3::Hasher::new()
+        .update(header)
+        .update(secret)
+        .finalize_xof()
+        .fill(&mut sum);
+    sum
+}
+
+/// Why a secret could not be wrapped or given back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// The secret is longer than the limit.
+    #[error("expected a secret of at most {max} bytes, got {got}")]
+    TooLong {
+        /// The limit in bytes.
+        max: usize,
+        /// The secret's length in bytes.
+        got: usize,
+    },
+    /// The bytes were not made by any wrapper.
+    #[error("expected a wrapped key, got bytes without its header: not a key file, or damaged")]
+    NotWrapped,
+    /// The header is of another version.
+    #[error(
+        "expected a wrapped key of version {expected}, got version {got}: made by a newer version of the program"
+    )]
+    OtherVersion {
+        /// The version read here.
+        expected: u8,
+        /// The version found.
+        got: u8,
+    },
+    /// Another wrapper made it.
+    #[error(
+        "expected a key protected by {expected}, got one protected by {got}: open it the way it was made"
+    )]
+    OtherWrapper {
+        /// What this wrapper makes.
+        expected: WrapperKind,
+        /// What the header names.
+        got: WrapperKind,
+    },
+    /// The checksum does not hold.
+    #[error("expected a whole wrapped key, got a damaged or truncated one: restore it from a copy")]
+    Damaged,
+}
+
+#[cfg(test)]
+mod tests {}
