@@ -1,62 +1,385 @@
-//! Composes the modules into one state machine.
+//! Composes the modules into one state machine, and holds the gate between what is decided and what leaves.
+//!
+//! One call of [`Engine::handle`] runs in five steps: the input goes to the module that owns it; effects are
+//! passed between the modules until all are quiet; the records that arose become one numbered batch; parcels and
+//! frames go to their link queues under that number; and whatever the links hand out passes the [`gate`].
+//! docs/spec/engine.md.
 
-use std::marker::PhantomData;
+mod arrivals;
+mod cards;
+mod commands;
+mod contacts;
+mod departures;
+mod gate;
 
-use tidings_crypto::{IdentityKey, PeerKey, Sealer};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
 
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+use tidings_crypto::{IdentityKey, PeerKey, Sealer, SignedCard};
+
+use crate::delivery::{self, Moment};
 use crate::ids::CommandId;
-use crate::input::Input;
-use crate::output::Output;
-use crate::record::Snapshot;
-use crate::time::{Instant, Now};
-use crate::view::View;
+use crate::input::{DiskState, Input};
+use crate::links::{self, Address};
+use crate::output::{Event, Output, Reply};
+use crate::record::{Contact, Invite, Record, Snapshot};
+use crate::sessions;
+use crate::time::{AgeClock, Instant, Now};
+use crate::trust;
+use crate::view::{PeerView, View};
 
 /// How an engine behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// What this node calls itself, at most 64 bytes.
     pub name: String,
+    /// Links: how many, to whom, how often they are probed.
+    pub links: links::Config,
+    /// Delivery: quotas and retries.
+    pub delivery: delivery::Config,
 }
 
+/// The clocks are stored and old records forgotten this often.
+const HOURLY: Duration = Duration::from_hours(1);
+
 /// The protocol of one node.
-#[derive(Debug)]
-pub struct Engine<S> {
+pub struct Engine<S: Sealer> {
     own: PeerKey,
-    sealer: PhantomData<S>,
+    identity: IdentityKey,
+    name: String,
+    clock: AgeClock,
+    rng: ChaCha12Rng,
+    next_hourly: Instant,
+
+    links: links::State,
+    sessions: sessions::State<S>,
+    delivery: delivery::State,
+    trust: trust::State,
+
+    own_card_seq: u64,
+    own_addresses: Vec<Address>,
+    own_card_renewals: u32,
+    contacts: BTreeMap<PeerKey, Contact>,
+    invites: BTreeMap<[u8; 16], Invite>,
+    finds: cards::Finds,
+    attempts: departures::Attempts,
+    stopping: bool,
+
+    gate: gate::Gate,
+    /// This call's records, in the order they arose.
+    records: Vec<Record>,
+    /// Records that ride with the next batch.
+    riders: Vec<Record>,
+    /// This call's outputs that wait for its batch.
+    replies: Vec<Output>,
+    /// This call's questions to the store; they follow its batch.
+    loads: Vec<Output>,
+    /// This call's parcels and frames, to be queued under its batch's number.
+    departures: VecDeque<departures::Departure>,
+}
+
+impl<S: Sealer> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("own", &self.own).finish_non_exhaustive()
+    }
 }
 
 impl<S: Sealer> Engine<S> {
-    /// Starts a node from what its database holds.
+    /// Starts a node from what its database holds. `seed` is fresh randomness.
     pub fn new(
-        _config: Config,
+        config: Config,
         identity: IdentityKey,
-        _sealer: S,
-        _snapshot: Snapshot,
-        _now: Now,
-        _seed: [u8; 32],
+        sealer: S,
+        snapshot: Snapshot,
+        now: Now,
+        seed: [u8; 32],
     ) -> Self {
-        Self {
-            own: identity.peer(),
-            sealer: PhantomData,
+        let own = identity.peer();
+        let (age, wall) = snapshot.checkpoint;
+        let clock = AgeClock::resume(now, age, if snapshot.boot == 0 { now.wall } else { wall });
+        let boot = snapshot.boot + 1;
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let mut seeds = || {
+            let mut seed = [0; 32];
+            rng.fill_bytes(&mut seed);
+            seed
+        };
+        let (link_seed, delivery_seed) = (seeds(), seeds());
+        let link_config = links::Config { name: config.name.clone(), ..config.links };
+        let cards = snapshot.cards.iter().filter_map(|(_, bytes)| SignedCard::verify(bytes).ok()).collect();
+        let delivery_now = clock.age(now.mono);
+        let mut engine = Self {
+            own,
+            name: config.name,
+            next_hourly: now.mono + HOURLY,
+            links: links::State::new(link_config, own, boot, link_seed),
+            sessions: sessions::State::new(sealer, own, cards, &snapshot.sessions),
+            delivery: delivery::State::new(config.delivery, own, boot, &snapshot, delivery_now, delivery_seed),
+            trust: trust::State::default(),
+            own_card_seq: snapshot.own_card.as_ref().map_or(0, |(seq, _)| *seq),
+            own_addresses: Vec::new(),
+            own_card_renewals: 0,
+            contacts: snapshot.contacts.iter().map(|contact| (contact.peer, contact.clone())).collect(),
+            invites: snapshot.invites.iter().map(|invite| (invite.secret, *invite)).collect(),
+            finds: cards::Finds::default(),
+            attempts: departures::Attempts::default(),
+            stopping: false,
+            gate: gate::Gate::default(),
+            records: vec![Record::Booted { boot }],
+            riders: Vec::new(),
+            replies: Vec::new(),
+            loads: Vec::new(),
+            departures: VecDeque::new(),
+            identity,
+            clock,
+            rng,
+        };
+        let account = Bytes::copy_from_slice(&engine.sessions.sealer().save());
+        if account != snapshot.account {
+            engine.records.push(Record::Account(account));
         }
+        for (peer, addresses) in snapshot.book {
+            engine.links.handle(now.mono, links::Event::Book { peer, addresses });
+        }
+        for peer in engine.contacts.keys().copied().collect::<Vec<_>>() {
+            engine.links.handle(now.mono, links::Event::Wanted { peer, wanted: true });
+        }
+        let moment = engine.moment(now);
+        engine.renew_card(moment);
+        engine.settle(moment);
+        engine
     }
+
     /// Takes what happened.
-    pub fn handle(&mut self, _now: Now, _input: Input) {}
-    /// Gives what is to be done.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        None
+    pub fn handle(&mut self, now: Now, input: Input) {
+        let moment = self.moment(now);
+        let mono = moment.mono;
+        match input {
+            Input::Tick => self.on_tick(moment),
+            Input::Command(command, what) => self.on_command(moment, command, what),
+            Input::Persisted(batch) => {
+                self.gate.advance(batch);
+                self.links.handle(mono, links::Event::Durable(batch));
+            }
+            Input::Loaded(load, loaded) => self.delivery.handle(moment, delivery::Event::Loaded(load, loaded)),
+            Input::Disk(DiskState::Full) => self.delivery.handle(moment, delivery::Event::DiskFull),
+            Input::Disk(DiskState::Ready) => self.delivery.handle(moment, delivery::Event::DiskReady),
+            Input::LinkUp { link, peer, kind, dial, address } => {
+                let batch = self.gate.issued();
+                self.links.handle(mono, links::Event::Up { link, peer, kind, dial, address, batch });
+            }
+            Input::LinkDown { link } => self.links.handle(mono, links::Event::Down { link }),
+            Input::Bytes { link, bytes } => self.links.handle(mono, links::Event::Bytes { link, bytes }),
+            Input::Writable { link, bytes } => self.links.handle(mono, links::Event::Writable { link, bytes }),
+            Input::Discovered { peer, addresses, source } => {
+                let age = moment.age;
+                self.links.handle(mono, links::Event::Discovered { peer, addresses, source, age });
+            }
+            Input::DialFailed { dial, reason } => {
+                self.links.handle(mono, links::Event::DialFailed { dial, reason });
+            }
+            Input::Listening(addresses) => self.on_listening(moment, addresses),
+            Input::NetworkChanged => self.links.handle(mono, links::Event::NetworkChanged),
+        }
+        self.settle(moment);
     }
+
+    /// Gives what is to be done, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.gate.poll()
+    }
+
     /// When to call [`Self::handle`] with [`Input::Tick`] at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        let now = self.next_hourly;
+        let delivery = self.delivery.next_deadline(|age| self.clock.instant_of_age(age));
+        [Some(now), self.links.next_deadline(), delivery].into_iter().flatten().min()
     }
+
     /// This node.
     pub fn peer(&self) -> PeerKey {
         self.own
     }
+
+    /// This node's card, encoded and signed.
+    pub fn own_card(&self) -> &Bytes {
+        self.sessions.own_card()
+    }
+
     /// What it knows.
     pub fn view(&self) -> View {
-        let _ = CommandId(0);
-        View::default()
+        let mut peers: BTreeMap<_, _> = self
+            .links
+            .peer_views()
+            .into_iter()
+            .map(|(peer, name, links, addresses)| (peer, (name, links, addresses)))
+            .collect();
+        for peer in self.contacts.keys().chain(self.trust.peers()) {
+            peers.entry(*peer).or_default();
+        }
+        let peers = peers
+            .into_iter()
+            .map(|(peer, (hello_name, links, addresses))| {
+                let card_name = || self.sessions.card(&peer).map(|card| card.card().name.clone()).unwrap_or_default();
+                PeerView {
+                    peer,
+                    name: if hello_name.is_empty() { card_name() } else { hello_name },
+                    links,
+                    addresses,
+                    evidence: self.trust.evidence(&peer),
+                    waiting: self.delivery.waiting_for(&peer),
+                }
+            })
+            .collect();
+        View { peers, contacts: self.contacts.values().cloned().collect(), counters: self.delivery.stats() }
+    }
+
+    fn moment(&self, now: Now) -> Moment {
+        Moment { mono: now.mono, wall: now.wall, age: self.clock.age(now.mono) }
+    }
+
+    fn on_tick(&mut self, now: Moment) {
+        self.links.handle(now.mono, links::Event::Tick);
+        self.delivery.handle(now, delivery::Event::Tick);
+        if now.mono >= self.next_hourly {
+            self.next_hourly = now.mono + HOURLY;
+            self.own_card_renewals = 0;
+            self.records.push(Record::Prune);
+            self.delivery.forget_old_flows(now);
+            self.forget_old_invites(now);
+            self.renew_expiring_card(now);
+        }
+    }
+
+    /// Passes effects between the modules until all are quiet, then closes the batch and lets go what may leave.
+    fn settle(&mut self, now: Moment) {
+        loop {
+            if let Some(effect) = self.links.poll_effect() {
+                self.on_links(now, effect);
+            } else if let Some(effect) = self.delivery.poll_effect() {
+                self.on_delivery(now, effect);
+            } else if !self.answer_receipts(now) {
+                break;
+            }
+        }
+        self.close_batch(now);
+        let batch = self.gate.issued();
+        for output in self.replies.drain(..) {
+            self.gate.push(batch, output);
+        }
+        for departure in std::mem::take(&mut self.departures) {
+            self.links.handle(now.mono, departure.under(batch));
+        }
+        // Queueing yields bytes to write, and word of what left; neither makes records that need a batch.
+        while let Some(effect) = self.links.poll_effect() {
+            self.on_links(now, effect);
+        }
+    }
+
+    fn close_batch(&mut self, now: Moment) {
+        let flows = self.delivery.take_flow_records();
+        if !flows.is_empty() || !self.records.is_empty() {
+            // Flows first, so that what belongs to them finds them.
+            let mut records = flows;
+            records.append(&mut self.records);
+            records.append(&mut self.riders);
+            records.extend(self.delivery.riders());
+            records.push(Record::Checkpoint { age: now.age, wall: now.wall });
+            self.gate.persist(records);
+        }
+        for load in self.loads.drain(..) {
+            self.gate.pass(load);
+        }
+    }
+
+    fn on_links(&mut self, now: Moment, effect: links::Effect) {
+        use links::Effect;
+        match effect {
+            Effect::Transmit { link, bytes, batch } => self.gate.transmit(batch, link, bytes),
+            Effect::Dial { dial, peer, address } => self.gate.pass(Output::Dial { dial, peer, address }),
+            Effect::Close { link } => self.gate.close(link),
+            Effect::PeerUp { peer, kind, hello } => {
+                self.on_hello(now, peer, &hello);
+                self.event(Event::NeighbourUp { peer, name: hello.name, kind });
+                self.delivery.handle(now, delivery::Event::Reachable(peer));
+            }
+            Effect::PeerDown { peer } => {
+                self.event(Event::NeighbourDown { peer });
+                self.delivery.handle(now, delivery::Event::Unreachable(peer));
+            }
+            Effect::Parcel { link, peer, bytes, .. } => self.on_parcel(now, link, peer, bytes),
+            Effect::Control { link, peer, frame } => self.on_frame(now, link, peer, frame),
+            Effect::Sent { token } => self.on_token(now, token, delivery::Event::Sent),
+            Effect::Got { token } => self.on_token(now, token, delivery::Event::Got),
+            Effect::Lost { token } => self.on_token(now, token, delivery::Event::Lost),
+            Effect::Book { peer, addresses } => self.riders.push(Record::Book { peer, addresses }),
+            Effect::Dialled { command, peer, kind } => self.reply(command, Reply::Dialled { peer, kind }),
+            Effect::DialFailed { command, reason } => self.reply(command, Reply::DialFailed { reason }),
+            Effect::Evidence { peer, evidence } => self.misconduct(peer, evidence),
+        }
+    }
+
+    fn on_delivery(&mut self, now: Moment, effect: delivery::Effect) {
+        use delivery::Effect;
+        match effect {
+            Effect::Record(record) => self.records.push(record),
+            Effect::Load(load, query) => self.loads.push(Output::Load { load, query }),
+            Effect::Seal { parcel, peer, content, flow_random, messages } => {
+                self.seal(now, parcel, peer, sessions::Plaintext {
+                    content: Some(content),
+                    flow_random,
+                    messages,
+                    controls: Vec::new(),
+                });
+            }
+            Effect::Send { parcel, peer, class, session, content, inner, left_seconds } => {
+                self.send(parcel, peer, class, session, content, inner, left_seconds);
+            }
+            Effect::Withdraw(parcel) => self.withdraw(now, parcel),
+            Effect::State { peer, controls } => self.state(peer, &controls),
+            Effect::Wanted(peer, wanted) => {
+                let wanted = wanted || self.contacts.contains_key(&peer);
+                self.links.handle(now.mono, links::Event::Wanted { peer, wanted });
+            }
+            Effect::Accepted(command, results) => self.reply(command, Reply::Submitted(results)),
+            Effect::Consumed(command, unknown) => self.reply(command, Reply::Consumed { unknown }),
+            Effect::Cancelled(command, result) => {
+                self.reply(command, result.map_or_else(Reply::Refused, |()| Reply::Done));
+            }
+            Effect::Delivered { flow, seqs } => self.gate.pass(Output::Event(Event::Delivered { flow, seqs })),
+            Effect::Changed { at, flow, peer, seqs, change } => {
+                self.event(Event::Changed { at, flow, peer, seqs, change, wall: now.wall });
+            }
+            Effect::Received(batch) => self.event(Event::Received(batch)),
+            Effect::Released(at) => self.event(Event::Released(at)),
+            Effect::Own { sender, kind, payload } => self.on_own_message(now, sender, &kind, &payload),
+            Effect::Evidence(peer, evidence) => self.misconduct(peer, evidence),
+        }
+    }
+
+    fn misconduct(&mut self, peer: PeerKey, evidence: trust::Evidence) {
+        self.trust.note(peer, evidence);
+        self.event(Event::Misconduct { peer, evidence });
+    }
+
+    fn event(&mut self, event: Event) {
+        self.replies.push(Output::Event(event));
+    }
+
+    fn reply(&mut self, command: CommandId, reply: Reply) {
+        self.replies.push(Output::Reply(command, reply));
+    }
+
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 //! stored. `docs/spec/` numbers the sections that the code cites.
 
 pub mod class;
+pub mod delivery;
 pub mod engine;
 pub mod ids;
 pub mod input;
@@ -18,6 +19,7 @@ pub mod links;
 pub mod message;
 pub mod output;
 pub mod record;
+mod sessions;
 pub mod time;
 pub mod trust;
 pub mod view;

@@ -10,7 +10,7 @@ use tidings_crypto::{PeerKey, SessionId};
 use crate::class::Class;
 use crate::ids::{At, FlowId, MessageId, OutParcelNo, Seq};
 use crate::interval::IntervalSet;
-use crate::message::{Change, Ending, Idempotency, MessageState, OutMessage, Step};
+use crate::message::{Change, Ending, FlowName, Idempotency, MessageState, OutMessage, Step};
 use crate::time::{Age, Wall};
 
 /// One fact to be stored.
@@ -213,6 +213,8 @@ pub struct OutFlow {
     pub floor: Seq,
     /// Named as delivered by a receipt, at or above the floor.
     pub delivered: IntervalSet,
+    /// Parts on the recipient's disk whose message is not whole there yet, at or above the floor.
+    pub partial: IntervalSet,
     /// Ended undelivered, at or above the floor.
     pub void: IntervalSet,
     /// Those of the void that no receipt has named yet.
@@ -267,6 +269,24 @@ pub struct OutBatch {
     pub multipart: Vec<(Seq, u32)>,
     /// The newest message of each stream among them.
     pub stream_tails: Vec<(String, Seq)>,
+}
+
+impl OutBatch {
+    /// A batch without messages.
+    pub fn empty(name: FlowName, class: Class, deadline: Age, accepted_at: Wall) -> Self {
+        Self {
+            flow: name.flow,
+            peer: name.peer,
+            class,
+            messages: Vec::new(),
+            deadline,
+            accepted_at,
+            idempotency: Vec::new(),
+            retry_of: Vec::new(),
+            multipart: Vec::new(),
+            stream_tails: Vec::new(),
+        }
+    }
 }
 
 /// A sealed parcel that has no receipt yet.

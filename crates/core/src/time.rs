@@ -89,9 +89,9 @@ impl AgeClock {
         self.age_at_start + mono.since(self.start)
     }
 
-    /// The moment at which `age` is reached, at the earliest `now`.
-    pub(crate) fn instant_of(&self, age: Age, now: Instant) -> Instant {
-        now + self.age(now).until(age)
+    /// The moment at which `age` is reached, at the earliest the start.
+    pub(crate) fn instant_of_age(&self, age: Age) -> Instant {
+        self.start + self.age_at_start.until(age)
     }
 }
 

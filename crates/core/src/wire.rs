@@ -6,6 +6,7 @@
 
 mod control;
 mod frame;
+mod invite;
 mod limits;
 mod parcel;
 #[allow(
@@ -21,6 +22,7 @@ pub use control::{Control, FlowStatement, Receipt, decode_controls, encode_contr
 pub use frame::{
     Bye, Decoded, Fragment, Frame, FrameDecoder, FrameError, Hello, RefusedReason, frame_bytes,
 };
+pub use invite::{InviteText, decode_introduction, encode_introduction};
 pub use parcel::{
     Clear, Content, Inner, MessageContent, Parcel, ParcelError, PartOf, Suite, decode_content,
     encode_content,

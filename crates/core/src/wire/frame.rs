@@ -1,7 +1,6 @@
 //! The unit on a link: 2 bytes of length, a kind, flags, a body; docs/spec/wire.md §2.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use prost::Message as _;
 use tidings_crypto::PeerKey;
 
 use super::limits::{FieldLimit, within};

@@ -326,6 +326,24 @@ pub struct Query {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub flows: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invite {
+    /// an encoded SignedCard
+    #[prost(bytes = "bytes", tag = "1")]
+    pub card: ::prost::bytes::Bytes,
+    /// 16 bytes
+    #[prost(bytes = "bytes", tag = "2")]
+    pub secret: ::prost::bytes::Bytes,
+    /// wall clock, for people
+    #[prost(uint64, tag = "3")]
+    pub expires_ms: u64,
+}
+/// The payload of a message of kind "tidings.invite.accepted".
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteAccepted {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret: ::prost::bytes::Bytes,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RefusedReason {

@@ -1,0 +1,56 @@
+//! How much may wait in the outbox: the least urgent class is refused first, at the API.
+
+use crate::class::Class;
+
+/// The share of the outbox that a class and those less urgent may fill, in percent.
+const SHARES: [u64; 5] = [100, 95, 85, 70, 50];
+
+/// Bytes that wait, by class.
+#[derive(Debug)]
+pub(super) struct Quota {
+    used: [u64; 5],
+    limit: u64,
+}
+
+impl Quota {
+    pub(super) fn restore(used: [u64; 5], limit: u64) -> Self {
+        Self { used, limit }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.used.iter().sum()
+    }
+
+    /// Takes room for a message, if its class has any left.
+    pub(super) fn take(&mut self, class: Class, bytes: u64) -> bool {
+        let fits = self.bytes().saturating_add(bytes) <= self.limit / 100 * SHARES[class.index()];
+        if fits {
+            self.used[class.index()] += bytes;
+        }
+        fits
+    }
+
+    /// Gives room back.
+    pub(super) fn give(&mut self, class: Class, bytes: u64) {
+        let used = &mut self.used[class.index()];
+        *used = used.saturating_sub(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_urgent_class_is_refused_first() {
+        let mut quota = Quota::restore([0; 5], 1000);
+        assert!(quota.take(Class::Bulk, 500));
+        assert!(!quota.take(Class::Bulk, 1));
+        assert!(quota.take(Class::Normal, 350));
+        assert!(!quota.take(Class::Normal, 1));
+        assert!(quota.take(Class::Critical, 150));
+        assert!(!quota.take(Class::Critical, 1));
+        quota.give(Class::Bulk, 500);
+        assert!(quota.take(Class::Bulk, 1));
+    }
+}

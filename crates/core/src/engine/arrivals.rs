@@ -1,0 +1,158 @@
+//! What comes in: parcels and frames from neighbours.
+
+use bytes::Bytes;
+use tidings_crypto::{PeerKey, Sealer, SignedCard};
+
+use super::Engine;
+use crate::delivery::{self, Arrived, Moment, Precheck};
+use crate::ids::{LinkId, ParcelId};
+use crate::record::Record;
+use crate::sessions::{self, Opened, Unopened};
+use crate::trust::{Cost, Evidence};
+use crate::wire::{Clear, Control, Frame, Parcel, RefusedReason, Suite};
+
+impl<S: Sealer> Engine<S> {
+    pub(super) fn on_frame(&mut self, now: Moment, link: LinkId, peer: PeerKey, frame: Frame) {
+        match frame {
+            Frame::FindCard { peer: wanted, nonce } => self.on_find_card(link, peer, wanted, nonce),
+            Frame::CardFound { nonce, card } => self.on_card_found(now, peer, nonce, &card),
+            Frame::Refused { parcel, reason } => {
+                if let Some(parcel) = self.attempts.parcel(&parcel) {
+                    self.delivery.handle(now, delivery::Event::Refused(parcel, reason));
+                }
+            }
+            // The links keep these to themselves.
+            Frame::Hello(_)
+            | Frame::Got(_)
+            | Frame::Bye(_)
+            | Frame::Probe { .. }
+            | Frame::Fragment(_)
+            | Frame::Skipped => {}
+        }
+    }
+
+    pub(super) fn on_parcel(&mut self, now: Moment, link: LinkId, neighbour: PeerKey, bytes: Bytes) {
+        let Ok(parcel) = Parcel::decode(bytes) else {
+            self.misconduct(neighbour, Evidence::MalformedParcel);
+            return;
+        };
+        if parcel.to != self.own.routing_id() {
+            self.misconduct(neighbour, Evidence::WrongRecipient);
+            self.refuse(link, neighbour, parcel.id, RefusedReason::NoRoute);
+            return;
+        }
+        match &parcel.suite {
+            Suite::ReceiptKey { sender, key } => {
+                if !self.trust.admit(neighbour, Cost::Probe, now.mono) {
+                    return;
+                }
+                match self.sessions.open_controls(sender, *key, &parcel.body) {
+                    Ok((controls, session)) => {
+                        self.records.extend(session.map(Record::Session));
+                        self.on_controls(now, *sender, controls);
+                    }
+                    Err(Unopened::Forged) => self.failed(now, neighbour, Evidence::Forged),
+                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, Evidence::CannotOpen),
+                }
+            }
+            Suite::Session(clear) => self.on_session_parcel(now, link, neighbour, &parcel, clear),
+        }
+    }
+
+    fn on_session_parcel(&mut self, now: Moment, link: LinkId, neighbour: PeerKey, parcel: &Parcel, clear: &Clear) {
+        if let Some(content) = &clear.content {
+            match self.delivery.precheck(clear.sender, content) {
+                Precheck::Held => {
+                    self.delivery.owe_receipt(clear.sender, content.flow);
+                    return;
+                }
+                Precheck::Busy => {
+                    self.refuse(link, neighbour, parcel.id, RefusedReason::Busy);
+                    return;
+                }
+                Precheck::Open => {}
+            }
+        }
+        let begins = self.sessions.begins(parcel);
+        let cost = if begins { Cost::Session } else { Cost::Probe };
+        if !self.trust.admit(neighbour, cost, now.mono) {
+            self.misconduct(neighbour, Evidence::Flood);
+            self.refuse(link, neighbour, parcel.id, RefusedReason::Busy);
+            return;
+        }
+        match self.sessions.open(clear, &parcel.body, now.age) {
+            Ok(opened) => self.on_opened(now, parcel, clear, opened),
+            Err(Unopened::Forged) => self.failed(now, neighbour, Evidence::Forged),
+            Err(Unopened::CannotOpen) => {
+                self.failed(now, neighbour, Evidence::CannotOpen);
+                self.tell_cannot_open(now, parcel.id, clear, !begins);
+            }
+        }
+    }
+
+    /// An open that failed costs its bringer more than one that did not.
+    fn failed(&mut self, now: Moment, neighbour: PeerKey, evidence: Evidence) {
+        self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
+        self.misconduct(neighbour, evidence);
+    }
+
+    fn refuse(&mut self, link: LinkId, neighbour: PeerKey, parcel: ParcelId, reason: RefusedReason) {
+        self.frame(Some(link), neighbour, Frame::Refused { parcel, reason });
+    }
+
+    fn on_opened(&mut self, now: Moment, parcel: &Parcel, clear: &Clear, opened: Opened) {
+        let sender = clear.sender;
+        self.records.push(Record::Session(opened.session));
+        for dropped in opened.dropped {
+            self.records.push(Record::Session(sessions::retired(sender, dropped)));
+        }
+        if let Some(card) = opened.card {
+            self.learn_card(now, card);
+        }
+        if opened.answers
+            && let Some((session, turns)) = self.sessions.current(&sender)
+        {
+            self.delivery.handle(now, delivery::Event::Turned { peer: sender, session, turns });
+        }
+        let inner = opened.inner;
+        self.on_controls(now, sender, inner.controls);
+        if let Some(content) = inner.content {
+            // Crossing the link to this node took one hop too.
+            let hops = (inner.hop_limit.saturating_sub(parcel.ttl) + 1).min(crate::wire::MAX_HOPS);
+            let arrived =
+                Arrived { sender, class: parcel.class, content, messages: inner.messages, hops };
+            self.delivery.handle(now, delivery::Event::Arrived(arrived));
+        }
+    }
+
+    fn on_controls(&mut self, now: Moment, sender: PeerKey, controls: Vec<Control>) {
+        for control in controls {
+            match control {
+                Control::Receipt(receipt) => {
+                    self.delivery.handle(now, delivery::Event::Receipt(sender, receipt));
+                }
+                Control::FlowState(statement) => {
+                    self.delivery.handle(now, delivery::Event::FlowState(sender, statement));
+                }
+                Control::Query(flows) => self.delivery.handle(now, delivery::Event::Query(sender, flows)),
+                Control::CannotOpen { session, receipt, .. } => {
+                    if let Some(receipt) = receipt {
+                        self.delivery.handle(now, delivery::Event::Receipt(sender, receipt));
+                    }
+                    let current = self.sessions.current(&sender).is_some_and(|(id, _)| id == session);
+                    let reset = current && self.sessions.reset(&sender, session, now.age);
+                    if reset {
+                        self.records.push(Record::SessionDropped { session });
+                    }
+                    if reset || !current {
+                        self.delivery.handle(now, delivery::Event::SessionReset { peer: sender, session });
+                    }
+                }
+                Control::Card(bytes) => match SignedCard::verify(&bytes) {
+                    Ok(card) if card.card().peer == sender => self.learn_card(now, card),
+                    Ok(_) | Err(_) => self.misconduct(sender, Evidence::BadCard),
+                },
+            }
+        }
+    }
+}

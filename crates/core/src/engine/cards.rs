@@ -1,0 +1,157 @@
+//! Cards: this node's own, and how it gets those of others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidings_crypto::{Card, MAX_ADDRESSES, PeerKey, Sealer, SignedCard};
+
+use super::Engine;
+use crate::delivery::{self, Moment};
+use crate::ids::LinkId;
+use crate::links::{self, Address};
+use crate::output::Event;
+use crate::record::Record;
+use crate::time::Instant;
+use crate::trust::Evidence;
+use crate::wire::{Frame, Hello};
+
+/// How long a card can be used.
+const LIFETIME: Duration = Duration::from_hours(14 * 24);
+/// A card is signed anew when less than this is left.
+const RENEWAL: Duration = Duration::from_hours(7 * 24);
+/// How long an answer to a question for a card is waited for before it is asked again.
+const FIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most questions for cards under way.
+const MAX_FINDS: usize = 256;
+/// How often in an hour this node may meet its own card with a higher number before it says that its identity is
+/// in use elsewhere.
+const MAX_RENEWALS: u32 = 2;
+
+/// Questions for cards that are under way: by peer, with the nonce that the answer repeats.
+#[derive(Debug, Default)]
+pub(super) struct Finds {
+    asked: BTreeMap<PeerKey, (u64, Instant)>,
+}
+
+impl<S: Sealer> Engine<S> {
+    /// Signs a card with what is true now.
+    pub(super) fn renew_card(&mut self, now: Moment) {
+        let lifetime_ms = u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX);
+        self.own_card_seq = (self.own_card_seq + 1).max(now.wall.0 / 1000);
+        let addresses = self.own_addresses.iter().map(|address| address.as_str().to_owned());
+        let card = Card {
+            peer: self.own,
+            seq: self.own_card_seq,
+            issued_ms: now.wall.0,
+            expires_ms: now.wall.0.saturating_add(lifetime_ms),
+            name: self.name.clone(),
+            ratchet: self.sessions.sealer().ratchet_keys(),
+            addresses: addresses.take(MAX_ADDRESSES).collect(),
+            capabilities: Vec::new(),
+        };
+        // Name and addresses were checked when they came in.
+        let Ok(signed) = SignedCard::sign(&card, &self.identity, self.sessions.sealer()) else { return };
+        self.sessions.set_own_card(&signed);
+        self.records.push(Record::OwnCard { seq: card.seq, card: Bytes::copy_from_slice(signed.bytes()) });
+        self.links.handle(now.mono, links::Event::Own { card_seq: card.seq });
+    }
+
+    pub(super) fn renew_expiring_card(&mut self, now: Moment) {
+        let renewal_ms = u64::try_from(RENEWAL.as_millis()).unwrap_or(u64::MAX);
+        let own = SignedCard::verify(self.sessions.own_card());
+        if own.map_or(true, |card| card.is_expired(now.wall.0.saturating_add(renewal_ms))) {
+            self.renew_card(now);
+        }
+    }
+
+    pub(super) fn on_listening(&mut self, now: Moment, addresses: Vec<Address>) {
+        if self.own_addresses != addresses {
+            self.own_addresses = addresses;
+            self.renew_card(now);
+        }
+    }
+
+    /// A neighbour has a newer card than the one known here.
+    pub(super) fn on_hello(&mut self, now: Moment, peer: PeerKey, hello: &Hello) {
+        self.finds.asked.remove(&peer);
+        if self.sessions.card(&peer).is_none_or(|card| card.card().seq < hello.card_seq) {
+            self.find_card(now, peer);
+        }
+    }
+
+    /// Asks a neighbour for its card.
+    pub(super) fn find_card(&mut self, now: Moment, peer: PeerKey) {
+        let asked = &mut self.finds.asked;
+        if asked.get(&peer).is_some_and(|(_, at)| now.mono.since(*at) < FIND_TIMEOUT) {
+            return;
+        }
+        if asked.len() >= MAX_FINDS {
+            asked.retain(|_, (_, at)| now.mono.since(*at) < FIND_TIMEOUT);
+        }
+        if self.finds.asked.len() < MAX_FINDS {
+            let nonce = u64::from_le_bytes(self.random());
+            self.finds.asked.insert(peer, (nonce, now.mono));
+            self.frame(None, peer, Frame::FindCard { peer, nonce });
+        }
+    }
+
+    /// Answers with the own card or a known one.
+    pub(super) fn on_find_card(&mut self, link: LinkId, neighbour: PeerKey, wanted: PeerKey, nonce: u64) {
+        let card = if wanted == self.own {
+            Some(self.sessions.own_card().clone())
+        } else {
+            self.sessions.card(&wanted).map(|card| Bytes::copy_from_slice(card.bytes()))
+        };
+        if let Some(card) = card {
+            self.frame(Some(link), neighbour, Frame::CardFound { nonce, card });
+        }
+    }
+
+    pub(super) fn on_card_found(&mut self, now: Moment, neighbour: PeerKey, nonce: u64, bytes: &[u8]) {
+        let Some(peer) = self.finds.asked.iter().find(|(_, (asked, _))| *asked == nonce).map(|(peer, _)| *peer) else {
+            return;
+        };
+        self.finds.asked.remove(&peer);
+        match SignedCard::verify(bytes) {
+            Ok(card) if card.card().peer == peer => self.learn_card(now, card),
+            Ok(_) | Err(_) => self.misconduct(neighbour, Evidence::BadCard),
+        }
+    }
+
+    /// Takes a verified card. One with another ratchet identity ends the session with its peer.
+    pub(super) fn learn_card(&mut self, now: Moment, card: SignedCard) {
+        let peer = card.card().peer;
+        if peer == self.own {
+            self.on_own_card_seen(now, card.card().seq);
+            return;
+        }
+        let bytes = Bytes::copy_from_slice(card.bytes());
+        let session = self.sessions.current(&peer);
+        if !self.sessions.learn_card(card) {
+            return;
+        }
+        self.records.push(Record::Card { peer, card: bytes });
+        if let Some((session, _)) = session
+            && self.sessions.current(&peer).is_none()
+        {
+            self.records.push(Record::SessionDropped { session });
+            self.delivery.handle(now, delivery::Event::SessionReset { peer, session });
+        }
+        self.delivery.handle(now, delivery::Event::CardKnown(peer));
+    }
+
+    /// Somebody has a newer card of this identity: a database was restored, or the identity runs twice.
+    fn on_own_card_seen(&mut self, now: Moment, seq: u64) {
+        if seq <= self.own_card_seq {
+            return;
+        }
+        if self.own_card_renewals >= MAX_RENEWALS {
+            self.event(Event::Degraded { reason: "identity_in_use" });
+            return;
+        }
+        self.own_card_renewals += 1;
+        self.own_card_seq = seq;
+        self.renew_card(now);
+    }
+}

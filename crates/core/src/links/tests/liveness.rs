@@ -1,0 +1,125 @@
+//! Links that fall silent.
+
+use std::time::Duration;
+
+use super::net::{Net, Road, payload};
+use crate::class::Class;
+use crate::links::{Event, LinkKind};
+
+const SOON: Duration = Duration::from_secs(5);
+
+fn joined() -> Net {
+    let mut net = Net::new(2);
+    net.connect(0, 1, LinkKind::Quic, None);
+    net.until(SOON, Net::both_up);
+    net.run(SOON);
+    net
+}
+
+#[test]
+fn silence_with_something_owed_is_noticed_within_a_second() {
+    let mut net = joined();
+    net.cut(0);
+    net.send(0, 1, Class::Normal, 1, payload(100, 0));
+    let time = net.until(SOON, |net| net.lost(0) == [1]);
+    assert!(time < Duration::from_secs(1), "{time:?}");
+    assert!(!net.is_up(0, 1));
+    assert_eq!(net.links(0), 1, "suspect, and open still");
+    net.until(Duration::from_secs(11), |net| net.links(0) == 0);
+}
+
+#[test]
+fn an_idle_link_is_probed_and_stays() {
+    let mut net = joined();
+    let before = net.carried(0, 0) + net.carried(0, 1);
+    net.run(Duration::from_mins(10));
+    let bytes = net.carried(0, 0) + net.carried(0, 1) - before;
+    assert!(net.both_up());
+    assert_eq!(net.nodes[0].state.stats().suspects, 0);
+    // A probe and an answer each 15 s.
+    assert!(bytes <= 41 * 2 * 15, "{bytes}");
+}
+
+#[test]
+fn a_dead_idle_link_is_noticed() {
+    let mut net = joined();
+    net.cut(0);
+    net.until(Duration::from_secs(17), |net| {
+        !net.is_up(0, 1) && !net.is_up(1, 0)
+    });
+    net.until(Duration::from_secs(11), |net| {
+        net.links(0) == 0 && net.links(1) == 0
+    });
+}
+
+#[test]
+fn a_suspect_link_that_answers_is_used_again() {
+    let mut net = joined();
+    net.cut(0);
+    net.send(0, 1, Class::Normal, 1, payload(50_000, 0));
+    net.until(SOON, |net| net.lost(0) == [1]);
+    net.mend(0);
+    net.until(SOON, |net| net.is_up(0, 1));
+    assert_eq!(net.ups_and_downs(0), (2, 1));
+}
+
+#[test]
+fn what_a_suspect_link_holds_moves_to_another_one() {
+    let mut net = joined();
+    // Node 1 does not know that its end is silent: the pipe is cut, another one is there.
+    for token in 0..30 {
+        net.send(0, 1, Class::Normal, token, payload(60_000, 0));
+    }
+    net.run(Duration::from_millis(2));
+    net.cut(0);
+    net.run(Duration::from_millis(10));
+    net.connect(1, 0, LinkKind::Quic, None);
+    net.until(SOON, |net| net.got(0).len() == 30);
+    assert_eq!(net.lost(0), [0; 0]);
+    let arrived = net.parcels(1);
+    let moved = usize::try_from(net.nodes[0].state.stats().parcels_moved).expect("few");
+    assert!(arrived.len() >= 30 && arrived.len() <= 30 + moved);
+    assert!(arrived.iter().all(|(_, bytes)| bytes.len() == 60_000));
+}
+
+#[test]
+fn a_network_change_asks_every_link_at_once() {
+    let mut net = joined();
+    net.cut(0);
+    net.input(0, Event::NetworkChanged);
+    let time = net.until(SOON, |net| !net.is_up(0, 1));
+    assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+#[test]
+fn a_node_that_came_late_itself_blames_nobody() {
+    let mut net = Net::new(2);
+    net.connect(0, 1, LinkKind::Quic, None);
+    net.until(SOON, Net::both_up);
+    net.run(SOON);
+    net.send(0, 1, Class::Normal, 1, payload(100, 0));
+    // The process sleeps for an hour: the answer lies in the socket meanwhile.
+    net.now = net.now + Duration::from_hours(1);
+    net.input(0, Event::Tick);
+    net.input(0, Event::Tick);
+    net.run(SOON);
+    assert_eq!(net.got(0), [1]);
+    assert_eq!(net.nodes[0].state.stats().suspects, 0);
+}
+
+#[test]
+fn a_slow_road_is_given_its_time() {
+    let mut net = Net::new(2);
+    net.road = Road {
+        delay: Duration::from_secs(1),
+        rate: 2_000,
+        buffer: 16 * 1024,
+    };
+    net.connect(0, 1, LinkKind::Tcp, None);
+    net.until(Duration::from_secs(10), Net::both_up);
+    for token in 0..3 {
+        net.send(0, 1, Class::Bulk, token, payload(20_000, 0));
+    }
+    net.until(Duration::from_mins(5), |net| net.got(0).len() == 3);
+    assert_eq!(net.nodes[0].state.stats().suspects, 0);
+}
