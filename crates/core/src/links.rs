@@ -38,7 +38,8 @@ use rand_core::SeedableRng as _;
 use tidings_crypto::PeerKey;
 
 pub use address::{Address, AddressError, LinkKind, MAX_ADDRESS_BYTES, Source};
-pub(crate) use config::{Config, Stats};
+pub use config::Config;
+pub(crate) use config::Stats;
 pub(crate) use event::{Effect, Event, Token};
 
 use crate::class::Class;

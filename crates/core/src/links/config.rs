@@ -13,7 +13,8 @@ pub struct Config {
     /// radios; two frames of 15 bytes per interval.
     pub idle_interval: Duration,
     /// Links beyond which strangers are refused and the local network is not dialled; twice as many are the
-    /// limit for everybody. A link costs some 4 KiB idle and 12 MiB at its bounds (spec §9).
+    /// limit for everybody. A link holds at most the bounds of spec §9, about 12.4 MiB, while both directions
+    /// are full.
     pub max_links: usize,
     /// Dials under way at once. A dial that hangs costs the runtime a socket for its timeout.
     pub max_dials: usize,

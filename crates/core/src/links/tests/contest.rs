@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::net::{Net, Reach, Road, key, payload, quic, tcp};
+use super::net::{Net, Reach, Road, key, payload, tcp};
 use crate::class::Class;
-use crate::ids::LinkId;
-use crate::links::{Config, Effect, Event, LinkKind, Source};
+use crate::links::{Config, Effect, LinkKind};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -122,7 +121,6 @@ fn another_holder_of_a_neighbours_key_does_not_displace_it() {
     for own in [1, 9] {
         for boot in [1, 3, 5, u64::MAX] {
             let (mut net, thief) = with_second_holder(own, boot, LinkKind::Quic);
-            // Restart the neighbour's state with its boot told in its hello.
             for token in 0..50 {
                 net.send(0, 1, Class::Normal, token, payload(100, 0));
                 net.run(Duration::from_millis(20));
@@ -232,5 +230,4 @@ fn a_node_has_no_link_to_itself() {
     let dials = net.nodes[0].state.stats().dials;
     net.dial_command(0, 2, tcp(7));
     assert_eq!(net.nodes[0].state.stats().dials, dials);
-    let _ = (LinkId(0), quic(0), Source::Lan, Event::Tick);
 }
