@@ -327,12 +327,8 @@ impl Ending {
 /// A step on a message's way, kept for `trace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Sealed into a parcel.
-    Sealed,
     /// Handed to a link.
     Sent,
-    /// The neighbour read its last byte.
-    Got,
     /// A node refused to carry or take it.
     Refused,
     /// Sealed anew, since the recipient could not open it.

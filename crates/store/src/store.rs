@@ -1,0 +1,222 @@
+//! The database: opened encrypted or not at all, changed in whole transactions.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
+use tidings_core::record::Record;
+
+use crate::codec::Unreadable;
+use crate::home::Key;
+use crate::{apply, schema};
+
+/// One encrypted database, with its only connection.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) connection: Connection,
+    path: PathBuf,
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The key does not open it, or it is no database.
+    #[error(
+        "the key in {} does not open {}, or the database is damaged; put back the files that belong together",
+        .path.with_file_name("database.key").display(), .path.display()
+    )]
+    WrongKey {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It is readable without a key.
+    #[error("{} is not encrypted; move it away, or restore the database that belongs here", .path.display())]
+    NotEncrypted {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A later version of this program wrote it.
+    #[error("{} has schema {got}, this program knows {}; use the newer program", .path.display(), schema::VERSION)]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        got: i64,
+    },
+    /// Its pages contradict one another.
+    #[error("{} is damaged ({detail}); restore it from a backup", .path.display())]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// Anything else.
+    #[error("cannot open {}: {source}", .path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+/// Why the database cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk, or the quota, is full. Nothing was changed.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else; the connection is of no more use.
+    #[error("the database failed: {0}")]
+    Sqlite(rusqlite::Error),
+    /// A blob that this program did not write.
+    #[error("a stored value cannot be read")]
+    Unreadable,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(_) | None => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<Unreadable> for StoreError {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreadable
+    }
+}
+
+impl Store {
+    /// Opens a database, and creates it if there is none. What an earlier crash left in the write-ahead log is
+    /// brought into the database before anything is read.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; each says what to do.
+    pub fn open(path: &Path, key: &Key) -> Result<Self, OpenError> {
+        let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::WrongKey { path: path.to_owned() },
+            Some(ErrorCode::DatabaseCorrupt) => {
+                OpenError::Corrupt { path: path.to_owned(), detail: source.to_string() }
+            }
+            Some(_) | None => OpenError::Sqlite { path: path.to_owned(), source },
+        };
+        if begins_as_plain(path) {
+            return Err(OpenError::NotEncrypted { path: path.to_owned() });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        // NOFOLLOW needs a path without links before the file too.
+        let real = path
+            .parent()
+            .and_then(|dir| dir.canonicalize().ok())
+            .and_then(|dir| Some(dir.join(path.file_name()?)))
+            .unwrap_or_else(|| path.to_owned());
+        let connection = Connection::open_with_flags(real, flags).map_err(failed)?;
+        configure(&connection, key).map_err(failed)?;
+        let mut store = Self { connection, path: path.to_owned() };
+        store.migrate().map_err(failed)?.map_or(Ok(()), |got| Err(OpenError::Newer { path: path.to_owned(), got }))?;
+        store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed)?;
+        let cipher: String =
+            store.connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).unwrap_or_default();
+        if cipher.is_empty() || begins_as_plain(path) {
+            return Err(OpenError::NotEncrypted { path: path.to_owned() });
+        }
+        Ok(store)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Applies batches in order, all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; then nothing was changed.
+    pub fn apply(&mut self, batches: &[Vec<Record>]) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        for records in batches {
+            apply::batch(&transaction, records)?;
+        }
+        fail::fail_point!("store::before_commit");
+        transaction.commit()?;
+        fail::fail_point!("store::after_commit");
+        Ok(())
+    }
+
+    /// Checks every page. Takes as long as reading the database does.
+    ///
+    /// # Errors
+    ///
+    /// What was found, as SQLite says it.
+    pub fn check(&self) -> Result<(), String> {
+        let verdict: Result<String, _> = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        match verdict {
+            Ok(verdict) if verdict == "ok" => Ok(()),
+            Ok(verdict) => Err(verdict),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Brings the schema up to date; `Some(version)` if it is a later one.
+    fn migrate(&mut self) -> rusqlite::Result<Option<i64>> {
+        let version: i64 = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match version {
+            0 => {
+                let transaction = self.connection.transaction()?;
+                create(&transaction)?;
+                transaction.commit()?;
+                Ok(None)
+            }
+            schema::VERSION => Ok(None),
+            later => Ok(Some(later)),
+        }
+    }
+}
+
+fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(schema::CREATE)?;
+    let incarnation: [u8; 8] = tidings_crypto::random().map_err(|_| rusqlite::Error::InvalidQuery)?;
+    transaction.execute(
+        "INSERT INTO meta (id, boot, incarnation, account) VALUES (1, 0, ?1, x'')",
+        [i64::from_le_bytes(incarnation)],
+    )?;
+    transaction.execute("INSERT INTO clock (id, age, wall, last_parcel) VALUES (1, 0, 0, 0)", [])?;
+    transaction.pragma_update(None, "user_version", schema::VERSION)
+}
+
+fn configure(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
+    // The key first: nothing can be read before it.
+    let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", *key.hex()));
+    connection.execute_batch(&pragma)?;
+    connection.execute_batch(
+        "PRAGMA cipher_memory_security = ON;
+         PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA foreign_keys = ON;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 33554432;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(96);
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+}
+
+/// Whether a file begins as an SQLite database without encryption does.
+fn begins_as_plain(path: &Path) -> bool {
+    use std::io::Read as _;
+    let mut header = [0; 16];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
+        && header == *b"SQLite format 3\0"
+}
