@@ -2,38 +2,50 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 
-/// `(file in docs/spec, generated package, crate's module)`.
-const OUTPUTS: &[(&str, &str, &str)] = &[
-    (
-        "card.proto",
-        "tidings.card.v1.rs",
-        "crates/crypto/src/card/proto.rs",
-    ),
-    (
-        "wire.proto",
-        "tidings.wire.v1.rs",
-        "crates/core/src/wire/proto.rs",
-    ),
+/// File in docs/spec, generated package, the module that owns it.
+const OUTPUTS: [(&str, &str, &str); 2] = [
+    ("card.proto", "tidings.card.v1.rs", "crates/crypto/src/card/proto.rs"),
+    ("wire.proto", "tidings.wire.v1.rs", "crates/core/src/wire/proto.rs"),
 ];
 
-/// Generates every output.
-pub(crate) fn run(root: &Path) -> Result<()> {
-    let spec = root.join("docs/spec");
-    for (proto, generated, target) in OUTPUTS {
-        let descriptors = protox::compile([spec.join(proto)], [&spec])?;
-        let scratch = std::env::temp_dir().join(format!("tidings-codegen-{}", std::process::id()));
-        std::fs::create_dir_all(&scratch)?;
-        let mut config = prost_build::Config::new();
-        config.out_dir(&scratch).btree_map(["."]).bytes(["."]);
-        config.compile_fds(descriptors)?;
-        let text = std::fs::read_to_string(scratch.join(generated))
-            .with_context(|| format!("{proto} generates {generated}"))?;
+/// Writes every output.
+pub(crate) fn write(root: &Path) -> Result<()> {
+    for (proto, package, target) in OUTPUTS {
         let target = root.join(target);
-        std::fs::write(&target, text)
+        std::fs::write(&target, generate(root, proto, package)?)
             .with_context(|| format!("cannot write {}", target.display()))?;
-        std::fs::remove_dir_all(&scratch)?;
     }
     Ok(())
+}
+
+/// Names the outputs that differ from what their `.proto` says.
+pub(crate) fn stale(root: &Path) -> Result<Vec<String>> {
+    let mut stale = Vec::new();
+    for (proto, package, target) in OUTPUTS {
+        if std::fs::read_to_string(root.join(target))? != generate(root, proto, package)? {
+            stale.push(format!("{target} is not what docs/spec/{proto} generates; run `cargo xtask codegen`"));
+        }
+    }
+    Ok(stale)
+}
+
+fn generate(root: &Path, proto: &str, package: &str) -> Result<String> {
+    let spec = root.join("docs/spec");
+    let descriptors = protox::compile([spec.join(proto)], [&spec])?;
+    let scratch = std::env::temp_dir().join(format!("tidings-codegen-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch)?;
+    prost_build::Config::new().out_dir(&scratch).bytes(["."]).compile_fds(descriptors)?;
+    let text = std::fs::read_to_string(scratch.join(package)).with_context(|| format!("{proto} gave no {package}"));
+    std::fs::remove_dir_all(&scratch)?;
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn generated_types_are_current() {
+        assert_eq!(super::stale(&crate::root()).expect("the spec compiles"), Vec::<String>::new());
+    }
 }
