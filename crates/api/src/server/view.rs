@@ -1,0 +1,235 @@
+//! Turns what the library says into what travels.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tidings::{
+    Evidence, InboxMessage, LinkView, MessageState, PeerId, PeerView, SentMessage, Step, View, Wall,
+};
+
+use crate::types::{
+    Code, Direction, Link, MessageDetail, MessageSummary, Payload, Peer, Problem, ReceivedMessage,
+    State, TimelineEntry, Timestamp,
+};
+
+impl From<Wall> for Timestamp {
+    fn from(wall: Wall) -> Self {
+        Self::from_unix_millis(wall.0)
+    }
+}
+
+/// The contacts by peer: what names and verifies the other end of a message.
+pub(super) struct Names(HashMap<PeerId, (String, bool)>);
+
+impl Names {
+    pub(super) fn new(view: &View) -> Self {
+        let contacts = view.contacts.iter();
+        Self(
+            contacts
+                .map(|contact| (contact.peer, (contact.name.clone(), contact.verified)))
+                .collect(),
+        )
+    }
+
+    pub(super) fn name(&self, peer: PeerId) -> Option<String> {
+        self.0.get(&peer).map(|(name, _)| name.clone())
+    }
+
+    fn is_verified(&self, peer: PeerId) -> bool {
+        self.0.get(&peer).is_some_and(|(_, verified)| *verified)
+    }
+}
+
+pub(super) fn peer(peer: &PeerView, names: &Names) -> Peer {
+    let evidence = peer.evidence.iter();
+    Peer {
+        peer_id: peer.peer.to_string(),
+        name: peer.name.clone(),
+        contact: names.name(peer.peer),
+        links: peer.links.iter().map(link).collect(),
+        addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+        waiting: peer.waiting,
+        evidence: evidence
+            .map(|(evidence, count)| (evidence_name(*evidence).to_owned(), *count))
+            .collect(),
+    }
+}
+
+pub(super) fn link(link: &LinkView) -> Link {
+    Link {
+        kind: link.kind.name().to_owned(),
+        direction: if link.dialled {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
+        },
+        address: link.address.to_string(),
+        round_trip_seconds: link.round_trip.map(|time| time.as_secs_f64()),
+        received_bytes: link.bytes_in,
+        sent_bytes: link.bytes_out,
+        suspect: link.suspect,
+    }
+}
+
+/// A stable word for a kind of evidence.
+pub(super) fn evidence_name(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::MalformedFrame => "malformed_frame",
+        Evidence::MalformedParcel => "malformed_parcel",
+        Evidence::WrongRecipient => "wrong_recipient",
+        Evidence::CannotOpen => "cannot_open",
+        Evidence::Forged => "forged",
+        Evidence::BadCard => "bad_card",
+        Evidence::Flood => "flood",
+        Evidence::BadFlow => "bad_flow",
+        Evidence::BadGot => "bad_got",
+        _ => "other",
+    }
+}
+
+pub(super) fn received(
+    message: &InboxMessage,
+    names: &Names,
+    redelivered: bool,
+) -> ReceivedMessage {
+    ReceivedMessage {
+        id: message.id.to_string(),
+        from: message.from.to_string(),
+        from_name: names.name(message.from),
+        verified: names.is_verified(message.from),
+        kind: message.kind.clone(),
+        content: Payload::from_bytes(&message.payload),
+        headers: message.headers.iter().cloned().collect(),
+        stream: message.stream.clone(),
+        priority: message.class.name().to_owned(),
+        reply_to: message.reply_to.map(|id| id.to_string()),
+        sent_at: message.sent_at.into(),
+        received_at: message.received_at.into(),
+        expires_at: message.expires_at.into(),
+        hops: message.hops,
+        redelivered,
+    }
+}
+
+pub(super) fn state(state: MessageState) -> State {
+    match state {
+        MessageState::Accepted => State::Accepted,
+        MessageState::InFlight => State::InFlight,
+        MessageState::Delivered => State::Delivered,
+        MessageState::Acknowledged => State::Acknowledged,
+        MessageState::Expired => State::Expired,
+        MessageState::Failed(_) => State::Failed,
+        MessageState::Cancelled => State::Cancelled,
+    }
+}
+
+pub(super) fn failure(state: MessageState) -> Option<String> {
+    match state {
+        MessageState::Failed(code) => Some(code.name().to_owned()),
+        MessageState::Accepted
+        | MessageState::InFlight
+        | MessageState::Delivered
+        | MessageState::Acknowledged
+        | MessageState::Expired
+        | MessageState::Cancelled => None,
+    }
+}
+
+pub(super) fn summary(message: &SentMessage, names: &Names) -> MessageSummary {
+    let to_name = names.name(message.to);
+    let to = message.to.to_string();
+    MessageSummary {
+        id: message.id.to_string(),
+        kind: message.kind.clone(),
+        priority: message.priority.name().to_owned(),
+        payload_bytes: message.payload.len() as u64,
+        state: state(message.state),
+        failure: failure(message.state),
+        sentence: sentence(message, to_name.as_deref().unwrap_or(&to)),
+        created_at: message.created_at.into(),
+        expires_at: message.expires_at.into(),
+        retry_of: message.retry_of.map(|id| id.to_string()),
+        to,
+        to_name,
+    }
+}
+
+fn sentence(message: &SentMessage, to: &str) -> String {
+    let until = Timestamp::from(message.expires_at);
+    match message.state {
+        MessageState::Accepted => {
+            format!("waits on this device for a way to {to}, keeps trying until {until}")
+        }
+        MessageState::InFlight => {
+            format!(
+                "on its way to {to}, which has not confirmed it yet; keeps trying until {until}"
+            )
+        }
+        MessageState::Delivered => format!("delivered: it is on the disk of {to}"),
+        MessageState::Acknowledged => format!("consumed by the application of {to}"),
+        MessageState::Expired => format!("expired at {until} without reaching {to}"),
+        MessageState::Failed(code) => match code {
+            tidings::FailureCode::OutcomeUnknown => {
+                format!(
+                    "failed: {to} was restored from a backup, so nobody knows whether it arrived"
+                )
+            }
+            tidings::FailureCode::TooBig => {
+                format!("failed: no link on the way to {to} carries parcels of this size")
+            }
+        },
+        MessageState::Cancelled => "withdrawn before it was delivered".to_owned(),
+    }
+}
+
+pub(super) fn detail(message: &SentMessage, names: &Names) -> MessageDetail {
+    let mut timeline = vec![TimelineEntry {
+        at: message.created_at.into(),
+        step: State::Accepted.name().to_owned(),
+    }];
+    timeline.extend(message.timeline.iter().map(|(wall, step)| TimelineEntry {
+        at: (*wall).into(),
+        step: step_name(*step).to_owned(),
+    }));
+    MessageDetail {
+        summary: summary(message, names),
+        reached: None,
+        attempts: message.attempts,
+        timeline,
+    }
+}
+
+fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::Sent => "sent",
+        Step::Refused => "refused",
+        Step::SealedAnew => "sealed_anew",
+    }
+}
+
+/// A waiting time asked for, if it is allowed.
+pub(super) fn wait(seconds: u64) -> Result<Duration, Problem> {
+    let wait = Duration::from_secs(seconds);
+    if wait > super::MAX_WAIT {
+        let most = super::MAX_WAIT.as_secs();
+        let detail = format!("wait_seconds is at most {most}, got {seconds}");
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    Ok(wait)
+}
+
+/// The most items of a page.
+const MAX_PAGE: u32 = 1_000;
+/// The items of a page that asks for no number.
+const DEFAULT_PAGE: u32 = 100;
+
+/// A page size asked for, if it is allowed.
+pub(super) fn limit(limit: Option<u32>) -> Result<usize, Problem> {
+    match limit.unwrap_or(DEFAULT_PAGE) {
+        limit @ 1..=MAX_PAGE => Ok(limit as usize),
+        other => {
+            let detail = format!("limit is between 1 and {MAX_PAGE}, got {other}");
+            Err(Problem::new(Code::InvalidRequest, detail))
+        }
+    }
+}

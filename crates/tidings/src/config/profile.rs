@@ -1,0 +1,101 @@
+//! How much energy and data a node may spend, as presets by name.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A preset of intervals and limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Always on, on mains, many neighbours.
+    Server,
+    /// A computer that somebody uses.
+    #[default]
+    Desktop,
+    /// A phone whose application is in the foreground.
+    Phone,
+    /// A phone whose application is in the background.
+    PhoneBackground,
+}
+
+impl Profile {
+    /// All profiles.
+    pub const ALL: [Self; 4] = [
+        Self::Server,
+        Self::Desktop,
+        Self::Phone,
+        Self::PhoneBackground,
+    ];
+
+    /// Its name in files and flags.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Desktop => "desktop",
+            Self::Phone => "phone",
+            Self::PhoneBackground => "phone-background",
+        }
+    }
+
+    /// What it stands for.
+    pub const fn preset(self) -> Preset {
+        match self {
+            Self::Server => Preset {
+                mdns_query: Duration::from_secs(10),
+                keep_alive: Duration::from_secs(15),
+                transport_idle: Duration::from_secs(45),
+                max_inbound: 512,
+                worker_threads: 4,
+            },
+            Self::Desktop => Preset {
+                mdns_query: Duration::from_secs(10),
+                keep_alive: Duration::from_secs(15),
+                transport_idle: Duration::from_secs(45),
+                max_inbound: 128,
+                worker_threads: 2,
+            },
+            Self::Phone | Self::PhoneBackground => Preset {
+                mdns_query: Duration::from_secs(60),
+                keep_alive: Duration::from_secs(20),
+                transport_idle: Duration::from_secs(60),
+                max_inbound: 32,
+                worker_threads: 2,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|profile| profile.name() == text)
+            .ok_or(())
+    }
+}
+
+/// What a [`Profile`] stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Preset {
+    /// How often the local network is asked who is there, while nobody else asks. Each costs one multicast packet.
+    pub mdns_query: Duration,
+    /// Silence after which QUIC sends a packet, so that routers on the way keep the path. Each wakes a phone's
+    /// radio.
+    pub keep_alive: Duration,
+    /// Silence after which a QUIC connection counts as lost.
+    pub transport_idle: Duration,
+    /// The most connections that others have opened. One costs 39 KiB over TCP and 55 KiB over QUIC (measured, debug
+    /// build), and at most a QUIC receive window of 4 MiB when its peer floods it.
+    pub max_inbound: u32,
+    /// Threads that run connections and link tasks. One moves about 300 MB/s.
+    pub worker_threads: usize,
+}

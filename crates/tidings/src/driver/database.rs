@@ -1,0 +1,105 @@
+//! The store thread as the driver sees it.
+
+use tidings_core::ids::{At, BatchNo, LoadId};
+use tidings_core::record::{Query, Record};
+use tidings_store::{Store, Worker, WorkerHandle, WorkerReply};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::call::{ChangePage, Read};
+use crate::event::StateChange;
+use crate::sent::SentMessage;
+
+pub(crate) use tidings_store::WorkerReply as StoreReply;
+
+/// A database with its thread.
+#[derive(Debug)]
+pub(crate) struct Database {
+    worker: WorkerHandle,
+}
+
+impl Database {
+    /// Starts the thread; it waits where `replies` is full.
+    pub(crate) fn start(store: Store, replies: mpsc::Sender<WorkerReply>) -> Self {
+        let answer = move |reply| {
+            // An error means that the driver is gone, and nobody needs the reply.
+            let _ = replies.blocking_send(reply);
+        };
+        Self {
+            worker: Worker::spawn(store, Box::new(answer)),
+        }
+    }
+
+    pub(crate) fn persist(&self, batch: BatchNo, records: Vec<Record>) {
+        self.worker.persist(batch, records);
+    }
+
+    pub(crate) fn load(&self, load: LoadId, query: Query) {
+        self.worker.load(load, query);
+    }
+
+    /// Answers a question behind all that was persisted before.
+    pub(crate) fn read(&self, read: Read, permit: OwnedSemaphorePermit) {
+        self.worker.read(Box::new(move |store| {
+            answer(store, read);
+            drop(permit);
+        }));
+    }
+
+    /// Finishes what was asked and ends the thread.
+    pub(crate) fn stop(self) {
+        self.worker.stop();
+    }
+}
+
+/// Answers a question. Where the database cannot be read the answer is dropped, and its caller told by that.
+fn answer(store: &Store, read: Read) {
+    // Sending fails where the caller is gone, which needs nothing done.
+    let answered = match read {
+        Read::Inbox {
+            after,
+            limit,
+            kind,
+            answer,
+        } => {
+            let after = (after != At::default()).then_some(after);
+            let messages = store.inbox(after, limit, kind.as_deref());
+            messages.map(|messages| drop(answer.send(messages)))
+        }
+        Read::Message { id, answer } => store
+            .message(id)
+            .map(|message| drop(answer.send(message.map(SentMessage::from)))),
+        Read::Messages {
+            filter,
+            cursor,
+            limit,
+            answer,
+        } => store
+            .messages(&filter, cursor.map(|cursor| cursor.0), limit)
+            .map(|page| drop(answer.send(page.into()))),
+        Read::Changes {
+            after,
+            limit,
+            answer,
+        } => store
+            .changes(after, limit)
+            .map(|page| drop(answer.send(change_page(page)))),
+    };
+    if let Err(error) = answered {
+        tracing::error!(%error, "a question to the database has no answer");
+    }
+}
+
+fn change_page(page: tidings_store::ChangePage) -> ChangePage {
+    let changes = page.changes.into_iter().map(|stored| StateChange {
+        at: Some(stored.at),
+        to: Some(stored.peer),
+        flow: stored.flow,
+        seqs: stored.seqs,
+        state: stored.change.state(),
+        when: stored.wall,
+    });
+    ChangePage {
+        changes: changes.collect(),
+        lagged: page.lagged,
+    }
+}

@@ -1,0 +1,88 @@
+//! How a node is doing.
+
+use std::fmt;
+use std::time::Duration;
+
+use tidings_core::links::Address;
+use tidings_core::view::Counters;
+use tidings_crypto::PeerKey;
+
+use crate::config::Profile;
+
+/// What a node does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeState {
+    /// It opens its database and listeners.
+    Starting,
+    /// It works.
+    Active,
+    /// It works in part; [`NodeInfo::reasons`] say what is missing.
+    Degraded,
+    /// It has no links and takes none until [`Node::resume`](crate::Node::resume).
+    Paused,
+    /// It says goodbye and finishes its commits.
+    Stopping,
+    /// It is gone.
+    Stopped,
+}
+
+impl NodeState {
+    /// Returns its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::Degraded => "degraded",
+            Self::Paused => "paused",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A picture of a node at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeInfo {
+    /// Who it is.
+    pub peer_id: PeerKey,
+    /// What it calls itself.
+    pub name: String,
+    /// What it does now.
+    pub state: NodeState,
+    /// Why it is degraded, for people; empty otherwise.
+    pub reasons: Vec<String>,
+    /// Where it listens: concrete addresses with ports and `/p2p/…`, loopback included.
+    pub listen_addresses: Vec<Address>,
+    /// How much energy and data it may spend.
+    pub profile: Profile,
+    /// Since its start.
+    pub uptime: Duration,
+    /// Counts since its start.
+    pub counters: Counters,
+}
+
+/// What the driver tells its handles about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    pub(crate) state: NodeState,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) listen_addresses: Vec<Address>,
+}
+
+impl Status {
+    pub(crate) fn starting() -> Self {
+        Self {
+            state: NodeState::Starting,
+            reasons: Vec::new(),
+            listen_addresses: Vec::new(),
+        }
+    }
+}
