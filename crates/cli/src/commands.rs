@@ -2,6 +2,7 @@
 
 mod completions;
 mod contacts;
+mod demo;
 mod doctor;
 mod id;
 mod inbox;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Run(run::Arguments),
     /// Stop the node
     Stop,
+    /// Start real nodes on this machine, send messages, kill one: proof that nothing gets lost
+    Demo(demo::Arguments),
     /// Show name, peer id, addresses and safety-number fingerprint
     Id,
     /// Make an invite: a link and a QR code that add somebody as a contact
@@ -65,6 +68,7 @@ impl Command {
         match self {
             Self::Run(arguments) => run::run(context, arguments),
             Self::Stop => stop::run(context),
+            Self::Demo(arguments) => demo::run(context, &arguments),
             Self::Id => id::run(context),
             Self::Invite(arguments) => invite::run(context, &arguments),
             Self::Join(arguments) => join::run(context, arguments),

@@ -327,6 +327,12 @@ impl Node {
         self.shared.status.borrow().listen_addresses.clone()
     }
 
+    /// Follows what the driver says about itself.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.shared.status.clone()
+    }
+
     /// Returns what the node knows.
     ///
     /// # Errors

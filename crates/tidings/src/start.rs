@@ -229,10 +229,10 @@ impl Builder {
 }
 
 /// Everything that a start needs.
-struct Start {
-    dir: PathBuf,
-    config: Config,
-    keys: Arc<dyn KeyWrapper + Send + Sync>,
+pub(crate) struct Start {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) keys: Arc<dyn KeyWrapper + Send + Sync>,
 }
 
 /// Tells [`Builder::start`] how it went.
@@ -292,7 +292,7 @@ impl Start {
     }
 
     /// Opens everything but the listeners; must run within the runtime.
-    fn prepare(self, runtime: &Handle) -> Result<(Driver, Node), StartError> {
+    pub(crate) fn prepare(self, runtime: &Handle) -> Result<(Driver, Node), StartError> {
         refuse_key_log()?;
         raise_descriptor_limit();
         let clock = Clock::new();
