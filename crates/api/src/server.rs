@@ -30,9 +30,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tidings::{Node, Wall};
+use tidings::Node;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -42,7 +42,6 @@ pub use openapi::openapi_json;
 pub use token::TokenError;
 
 use crate::directory;
-use crate::types::Timestamp;
 use guard::Guard;
 use listen::UnixSocket;
 use token::Token;
@@ -110,7 +109,6 @@ pub enum ServeError {
 struct Shared {
     node: Node,
     directory: PathBuf,
-    started: Wall,
     shown: inbox::Shown,
     streams: Arc<Semaphore>,
 
@@ -156,7 +154,6 @@ impl Server {
             Arc::new(Shared {
                 node,
                 directory: directory.clone(),
-                started: Wall(Timestamp::from(SystemTime::now()).unix_millis()),
                 shown: inbox::Shown::default(),
                 streams: Arc::new(Semaphore::new(MAX_STREAMS)),
                 stop: stopping.clone(),

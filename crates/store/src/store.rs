@@ -199,8 +199,7 @@ fn configure(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
     let pragma = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", *key.hex()));
     connection.execute_batch(&pragma)?;
     connection.execute_batch(
-        "PRAGMA cipher_memory_security = ON;
-         PRAGMA locking_mode = EXCLUSIVE;
+        "PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA secure_delete = ON;

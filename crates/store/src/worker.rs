@@ -1,6 +1,6 @@
 //! The store's thread: takes requests in order, commits together what has queued up.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::store::{Store, StoreError};
 const MAX_REQUESTS: usize = 4096;
 /// Bytes that one commit takes; what is queued beyond waits for the next.
 pub(crate) const MAX_UNPERSISTED_BYTES: u64 = 8 << 20;
+/// A batch of nothing but news about what others have waits so long for one that must be durable at once: what a
+/// crash takes of it is told again.
+const LINGER: Duration = Duration::from_millis(4);
 /// The time between two attempts to commit on a full disk.
 const FULL_RETRY: Duration = Duration::from_millis(200);
 
@@ -110,11 +113,14 @@ struct Group {
     batches: Vec<Vec<Record>>,
     last: Option<BatchNo>,
     bytes: u64,
+    /// Whether something in it must be durable before somebody can go on.
+    urgent: bool,
 }
 
 impl Group {
     fn add(&mut self, batch: BatchNo, records: Vec<Record>) {
         self.bytes += records.iter().map(bytes_of).sum::<u64>();
+        self.urgent |= !records.iter().all(is_news);
         self.batches.push(records);
         self.last = Some(batch);
     }
@@ -161,10 +167,10 @@ impl Shop {
                 Request::Persist(batch, records) => {
                     group.add(batch, records);
                     if group.bytes < MAX_UNPERSISTED_BYTES {
-                        next = match queue.try_recv() {
-                            Ok(request) => Some(request),
-                            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                        };
+                        next = queue.try_recv().ok();
+                    }
+                    if next.is_none() && !group.urgent {
+                        next = queue.recv_timeout(LINGER).ok();
                     }
                 }
                 other => {
@@ -226,6 +232,19 @@ impl Shop {
         (self.reply)(WorkerReply::Failed(error.to_string()));
         false
     }
+}
+
+/// Whether a record only notes what a peer has said: a receipt, what it settles, where a peer was reached.
+fn is_news(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::OutFlow(_)
+            | Record::ParcelDone { .. }
+            | Record::Changed { .. }
+            | Record::Timeline { .. }
+            | Record::Book { .. }
+            | Record::Checkpoint { .. }
+    )
 }
 
 /// Roughly what a record takes on disk.

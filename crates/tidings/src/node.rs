@@ -91,6 +91,11 @@ impl Node {
         self.shared.peer
     }
 
+        /// Returns which incarnation of the node runs: events of an earlier one have a lower [`At::boot`].
+    pub fn boot(&self) -> u64 {
+        self.shared.status.borrow().boot
+    }
+
     /// Returns a picture of the node; works in every state.
     ///
     /// # Cancel safety
@@ -105,7 +110,8 @@ impl Node {
             state: status.state,
             reasons: status.reasons,
             listen_addresses: status.listen_addresses,
-            profile: self.shared.profile,
+                        profile: self.shared.profile,
+            
             uptime: self.shared.started.elapsed(),
             counters: counters.unwrap_or_default(),
         }

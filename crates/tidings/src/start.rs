@@ -309,7 +309,7 @@ impl Start {
                 }
             })?;
         let (calls, taken) = mpsc::channel(driver::CALLS);
-        let (status, watched) = watch::channel(Status::starting());
+        let (status, watched) = watch::channel(Status::starting(booted.boot));
         let (news, _) = broadcast::channel(driver::NEWS);
         let node = Node::new(Shared {
             peer: home.identity().peer(),

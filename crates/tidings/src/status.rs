@@ -61,8 +61,9 @@ pub struct NodeInfo {
     pub reasons: Vec<String>,
     /// Where it listens: concrete addresses with ports and `/p2p/…`, loopback included.
     pub listen_addresses: Vec<Address>,
-    /// How much energy and data it may spend.
+        /// How much energy and data it may spend.
     pub profile: Profile,
+    
     /// Since its start.
     pub uptime: Duration,
     /// Counts since its start.
@@ -72,14 +73,16 @@ pub struct NodeInfo {
 /// What the driver tells its handles about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
+    pub(crate) boot: u64,
     pub(crate) state: NodeState,
     pub(crate) reasons: Vec<String>,
     pub(crate) listen_addresses: Vec<Address>,
 }
 
 impl Status {
-    pub(crate) fn starting() -> Self {
+        pub(crate) fn starting(boot: u64) -> Self {
         Self {
+            boot,
             state: NodeState::Starting,
             reasons: Vec::new(),
             listen_addresses: Vec::new(),

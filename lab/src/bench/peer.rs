@@ -11,8 +11,8 @@ use tidings::Node;
 
 use super::{cpu_time, floor};
 
-/// Acknowledged at once, at the most.
-const ACKNOWLEDGED: usize = 1000;
+/// The application acknowledges what it has read this often.
+const ACKNOWLEDGE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Starts a node for measurements: loopback only, nobody found by itself.
 pub(super) async fn node(dir: &Path, tcp: bool) -> Result<Node> {
@@ -43,11 +43,20 @@ pub(crate) async fn serve(dir: &Path, tcp: bool) -> Result<()> {
     tokio::spawn(floor::answer(echo));
     let reader = node.clone();
     tokio::spawn(async move {
-        let mut inbox = reader.inbox().ready_chunks(ACKNOWLEDGED);
-        while let Some(messages) = inbox.next().await {
-            let ids = messages.iter().map(|message| message.id).collect();
-            if reader.acknowledge(ids).await.is_err() {
-                return;
+        let mut inbox = reader.inbox();
+        let mut read = Vec::new();
+        let mut tick = tokio::time::interval(ACKNOWLEDGE_INTERVAL);
+        loop {
+            tokio::select! {
+                message = inbox.next() => match message {
+                    Some(message) => read.push(message.id),
+                    None => return,
+                },
+                _ = tick.tick() => {
+                    if !read.is_empty() && reader.acknowledge(std::mem::take(&mut read)).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     });

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tidings::NodeState;
+use tidings::{DatabaseFinding, NodeState, PeerId, PlainWrapper};
 
 use super::State;
 use crate::types::{Check, Code, Problem, Report, Timestamp, Verdict};
@@ -70,8 +70,11 @@ pub fn examine(directory: &Path, api: Option<SocketAddr>) -> Report {
 }
 
 fn machine(directory: &Path) -> Vec<Check> {
+    let inspection = tidings::inspect(directory, &PlainWrapper);
     vec![
         mode(directory),
+        identity(inspection.identity),
+        database(inspection.database),
         space(directory),
         clock(directory),
         udp(),
@@ -119,6 +122,44 @@ fn mode(directory: &Path) -> Check {
         return bad("directory", found, "close it with `chmod 700`");
     }
     good("directory", format!("{shown} belongs to this user alone"))
+}
+
+fn identity(found: Result<Option<PeerId>, String>) -> Check {
+    match found {
+        Ok(Some(peer)) => good("identity", format!("the identity can be read: {peer}")),
+        Ok(None) => good(
+            "identity",
+            "there is no identity yet; `tidings run` makes one".to_owned(),
+        ),
+        Err(found) => bad(
+            "identity",
+            found,
+            "put the file back from a backup; a new identity is a new node that nobody knows",
+        ),
+    }
+}
+
+fn database(found: DatabaseFinding) -> Check {
+    match found {
+        DatabaseFinding::Absent => good(
+            "database",
+            "there is no database yet; `tidings run` makes one".to_owned(),
+        ),
+        DatabaseFinding::InUse => good(
+            "database",
+            "the running node has the database open".to_owned(),
+        ),
+        DatabaseFinding::Opens => good(
+            "database",
+            "the database is encrypted and its key opens it".to_owned(),
+        ),
+        DatabaseFinding::Fails(found) => bad(
+            "database",
+            found,
+            "put identity, database.key and tidings.db back from the same backup",
+        ),
+        other => warning("database", format!("{other:?}"), Code::Unavailable.remedy()),
+    }
 }
 
 /// The directory, or the nearest one above it that exists.

@@ -37,7 +37,7 @@ impl Shown {
 /// Turns a message that is about to be shown into what travels.
 pub(super) fn show(shared: &Shared, message: &InboxMessage, names: &Names) -> ReceivedMessage {
     let shown = shared.shown.show(message.at);
-    let redelivered = shown || message.received_at < shared.started;
+    let redelivered = shown || message.at.boot < shared.node.boot();
     view::received(message, names, redelivered)
 }
 

@@ -183,19 +183,28 @@ fn sentence(message: &SentMessage, to: &str) -> String {
 }
 
 pub(super) fn detail(message: &SentMessage, names: &Names) -> MessageDetail {
-    let mut timeline = vec![TimelineEntry {
-        at: message.created_at.into(),
-        step: State::Accepted.name().to_owned(),
-    }];
-    timeline.extend(message.timeline.iter().map(|(wall, step)| TimelineEntry {
-        at: (*wall).into(),
-        step: step_name(*step).to_owned(),
-    }));
+    let steps = message.timeline.iter();
+    let states = message.states.iter();
+    let mut timeline: Vec<TimelineEntry> = steps
+        .map(|(wall, step)| entry(*wall, step_name(*step)))
+        .chain(states.map(|(wall, state)| entry(*wall, state.name())))
+        .collect();
+    // Within a millisecond, a message is accepted before its parcel goes anywhere, and that before it arrives.
+    let accepted = State::Accepted.name();
+    timeline.sort_by_key(|entry| (entry.at, entry.step != accepted));
+
     MessageDetail {
         summary: summary(message, names),
         reached: None,
         attempts: message.attempts,
         timeline,
+    }
+}
+
+fn entry(wall: Wall, step: &str) -> TimelineEntry {
+    TimelineEntry {
+        at: wall.into(),
+        step: step.to_owned(),
     }
 }
 

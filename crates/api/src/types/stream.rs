@@ -65,10 +65,10 @@ pub enum EventKind {
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Push {
+    /// Something happened. Tried first when reading: an answer has no `event`, but an event could pass for an answer.
+    Event(Event),
     /// The answer to an operation.
     Answer(Answer),
-    /// Something happened.
-    Event(Event),
 }
 
 /// The answer to an operation: `ok` or `error`.
@@ -145,4 +145,48 @@ pub enum Event {
         /// How many, at least.
         missed: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_events_are_told_apart() {
+        let read = |text: &str| serde_json::from_str::<Push>(text).unwrap();
+        let lagged = read(r#"{"event":"lagged","missed":3}"#);
+        assert_eq!(lagged, Push::Event(Event::Lagged { missed: 3 }));
+        for text in [
+            r#"{"re":1,"ok":true}"#,
+            r#"{"re":null,"error":{"code":"busy","detail":"x"}}"#,
+            r#"{"re":2,"ok":true,"id":"a","state":"accepted","accepted_at":"2026-01-31T12:00:00.000Z"}"#,
+        ] {
+            let push = read(text);
+            assert!(matches!(push, Push::Answer(_)), "{text}");
+            assert_eq!(serde_json::to_string(&push).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_operation_is_read_as_documented() {
+        let read = |text: &str| serde_json::from_str::<Request>(text);
+        let request = read(r#"{"op":"send","req":2,"to":"bob","payload":"x"}"#).unwrap();
+        assert_eq!(request.req, Some(2));
+        assert!(matches!(request.operation, Operation::Send(_)));
+        for text in [
+            r#"{"op":"subscribe","req":1,"events":["message","state","peer"],"kinds":["a"]}"#,
+            r#"{"op":"ack","ids":["x"]}"#,
+            r#"{"op":"ping","req":3}"#,
+            r#"{"op":"resume","at":"1.2"}"#,
+        ] {
+            assert!(read(text).is_ok(), "{text}");
+        }
+        for text in [
+            r#"{"op":"launch"}"#,
+            r#"{"req":1}"#,
+            r#"{"op":"subscribe","events":["weather"]}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,8 +1,13 @@
 //! `tidings id`.
 
 use serde::Serialize;
+use tidings::config::Settings;
+use tidings::{PlainWrapper, fingerprint, inspect};
+use tidings_api::client::{Client, ClientError};
+
 use tidings_api::types::Exit;
 
+use super::run::configuration;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::harmless_line;
@@ -18,13 +23,19 @@ struct Identity {
 
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let identity = context.block_on(async {
-        let node = context.client().await?.node().await?;
-        Ok(Identity {
-            name: node.name,
-            peer_id: node.peer_id,
-            addresses: node.listen_addresses,
-            fingerprint: node.fingerprint,
-        })
+        match Client::connect(context.directory()).await {
+            Ok(client) => {
+                let node = client.node().await?;
+                Ok(Identity {
+                    name: node.name,
+                    peer_id: node.peer_id,
+                    addresses: node.listen_addresses,
+                    fingerprint: node.fingerprint,
+                })
+            }
+            Err(error @ ClientError::NoNode { .. }) => without_node(context, error),
+            Err(error) => Err(error.into()),
+        }
     })?;
     context.print(&identity, |out| {
         let mut row = |label: &str, value: &str| {
@@ -38,6 +49,21 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         row("fingerprint", &groups(&identity.fingerprint));
     })?;
     Ok(Exit::Done)
+}
+
+/// Reads the identity's file. A node that does not run has no addresses.
+fn without_node(context: &Context, error: ClientError) -> Result<Identity, Failure> {
+    let config = configuration(context.directory(), Settings::default())?;
+    match inspect(context.directory(), &PlainWrapper).identity {
+        Ok(Some(peer)) => Ok(Identity {
+            name: config.name,
+            peer_id: peer.to_string(),
+            addresses: Vec::new(),
+            fingerprint: fingerprint(&peer),
+        }),
+        Ok(None) => Err(error.into()),
+        Err(sentence) => Err(Failure::new(Exit::Other, sentence)),
+    }
 }
 
 /// Digits in groups of five, as people read them out.

@@ -1,6 +1,7 @@
 //! `tidings outbox`.
 
 use clap::{Args, Subcommand};
+use tidings::OWN_KINDS;
 use tidings_api::types::{Exit, ListQuery, MessageSummary};
 
 use crate::context::Context;
@@ -42,7 +43,7 @@ struct ListArguments {
     /// Only messages in these states, separated by commas [default: accepted,in_flight,expired,failed]
     #[arg(long, value_name = "STATES", conflicts_with = "all")]
     state: Option<String>,
-    /// Messages in every state, delivered ones included
+    /// Messages in every state, delivered ones included, and those that the node sends for itself
     #[arg(long)]
     all: bool,
     /// At most so many, newest first
@@ -66,11 +67,14 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
                 })?;
             }
             None => {
+                let all = arguments.list.all;
                 let mut query = query(&arguments.list);
                 let mut messages = Vec::new();
                 while messages.len() < arguments.list.limit {
                     let page = client.messages(&query).await?;
-                    messages.extend(page.messages);
+                    let wanted =
+                        |message: &MessageSummary| all || !message.kind.starts_with(OWN_KINDS);
+                    messages.extend(page.messages.into_iter().filter(wanted));
                     query.cursor = page.next_cursor;
                     if query.cursor.is_none() {
                         break;

@@ -17,6 +17,7 @@ use crate::config::{Config, Dialling};
 /// A new incarnation of the node.
 #[derive(Debug)]
 pub(crate) struct Booted {
+    pub(crate) boot: u64,
     pub(crate) engine: NodeEngine,
     pub(crate) database: Database,
 }
@@ -48,8 +49,10 @@ pub(crate) fn boot(
 ) -> Result<Booted, BootError> {
     let store = Store::open(home.database(), home.key())?;
     let snapshot = store.snapshot()?;
+        let boot = snapshot.boot + 1;
     let engine = build(config, home.identity(), snapshot, clock)?;
     Ok(Booted {
+        boot,
         engine,
         database: Database::start(store, replies),
     })

@@ -261,7 +261,12 @@ impl Driver {
                 self.failed_reopens = 0;
                 // Replies of the thread that failed are still queued before those of the new one.
                 while self.store_replies.1.try_recv().is_ok() {}
-                let Booted { engine, database } = *booted;
+                let Booted {
+                    boot,
+                    engine,
+                    database,
+                } = *booted;
+                self.status.send_modify(|status| status.boot = boot);
                 self.engine = Some(engine);
                 self.database = Some(database);
                 self.recover(Cause::Database);

@@ -355,13 +355,16 @@ mod tests {
             loop {
                 tokio::select! {
                     _ = hostile.select_next_some() => {}
-                    event = honest.select_next_some() => match event {
-                        SwarmEvent::Behaviour(BehaviourEvent::Link(LinkEvent::Opened {
-                            stream, ..
-                        })) => links.push(stream),
-                        SwarmEvent::ConnectionClosed { .. } => return,
-                        _ => {}
-                    },
+                    event = honest.select_next_some() => {
+                        if let SwarmEvent::Behaviour(BehaviourEvent::Link(
+                            LinkEvent::Opened { stream, .. },
+                        )) = event
+                        {
+                            links.push(stream);
+                        } else if let SwarmEvent::ConnectionClosed { .. } = event {
+                            return;
+                        }
+                    }
                 }
             }
         };
