@@ -23,7 +23,8 @@ const IMPURE: [&str; 3] = ["tokio", "libp2p", "futures"];
 /// The modules of core that only its engine composes.
 const SIBLINGS: [&str; 3] = ["links", "delivery", "sessions"];
 /// What every module of core may use of a sibling: plain types of its edge.
-const SHARED: [(&str, &[&str]); 1] = [("links", &["Address", "AddressError", "LinkKind", "Source", "MAX_ADDRESS_BYTES"])];
+const SHARED: [(&str, &[&str]); 1] =
+    [("links", &["Address", "AddressError", "LinkKind", "Source", "MAX_ADDRESS_BYTES"])];
 /// A file longer than this is split at a noun of the spec.
 const MAX_LINES: usize = 1000;
 

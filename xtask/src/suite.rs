@@ -17,7 +17,11 @@ const TOOLS: [(&str, &str, &str); 4] = [
 /// One step of the suite.
 enum Outcome {
     /// With the tests that its runner counted.
-    Ran { passed: u64, failed: u64, ok: bool },
+    Ran {
+        passed: u64,
+        failed: u64,
+        ok: bool,
+    },
     NotRun(String),
 }
 

@@ -47,24 +47,13 @@ impl Client {
     ///
     /// Has no effect but the connection.
     pub async fn connect(directory: &Path) -> Result<Self, ClientError> {
-        let no_node = || ClientError::NoNode {
-            directory: directory.to_owned(),
-        };
+        let no_node = || ClientError::NoNode { directory: directory.to_owned() };
         let socket = directory::socket_path(directory).map_err(ClientError::Connection)?;
-        let transport = transport::Transport::connect(socket)
-            .await
-            .map_err(|error| {
-                let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
-                if nobody.contains(&error.kind()) {
-                    no_node()
-                } else {
-                    ClientError::Connection(error)
-                }
-            })?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            transport,
-        })
+        let transport = transport::Transport::connect(socket).await.map_err(|error| {
+            let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+            if nobody.contains(&error.kind()) { no_node() } else { ClientError::Connection(error) }
+        })?;
+        Ok(Self { directory: directory.to_owned(), transport })
     }
 
     /// Returns the directory of the node.

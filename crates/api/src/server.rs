@@ -168,13 +168,7 @@ impl Server {
             files::replace(&path, format!("{address}\n").as_bytes())
                 .map_err(|source| ServeError::File { path, source })?;
         }
-        Ok(Self {
-            address,
-            directory,
-            stop,
-            loops,
-            _socket: socket,
-        })
+        Ok(Self { address, directory, stop, loops, _socket: socket })
     }
 
     /// Returns where it listens on TCP.

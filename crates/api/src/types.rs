@@ -16,14 +16,12 @@ mod stream;
 mod timestamp;
 
 pub use code::{Code, Exit};
-pub use contacts::{
-    AcceptInvite, Contact, ContactChange, ContactList, CreateInvite, Invite, Joined, NewContact,
-};
+pub use contacts::{AcceptInvite, Contact, ContactChange, ContactList, CreateInvite, Invite, Joined, NewContact};
 pub use doctor::{Check, Report, Verdict};
 pub use inbox::{Acknowledge, Acknowledged, InboxPage, InboxQuery, ReceivedMessage};
 pub use messages::{
-    Accepted, BatchRequest, BatchResults, ListQuery, MessageDetail, MessagePage, MessageSummary,
-    Retried, SendRequest, SendResult, State, TimelineEntry, WaitQuery, WaitState,
+    Accepted, BatchRequest, BatchResults, ListQuery, MessageDetail, MessagePage, MessageSummary, Retried, SendRequest,
+    SendResult, State, TimelineEntry, WaitQuery, WaitState,
 };
 pub use node::{Counters, NodeInfo, NodeState};
 pub use payload::{Payload, PayloadError};

@@ -10,9 +10,8 @@ use tidings::{Address, Node};
 use tidings_api::client::{Client, ClientError, Stream};
 use tidings_api::server::{Options, Server};
 use tidings_api::types::{
-    AcceptInvite, BatchRequest, Code, ContactChange, CreateInvite, Event, EventKind, InboxQuery,
-    ListQuery, NodeState, Operation, Push, Request, SendRequest, SendResult, State, WaitQuery,
-    WaitState,
+    AcceptInvite, BatchRequest, Code, ContactChange, CreateInvite, Event, EventKind, InboxQuery, ListQuery, NodeState,
+    Operation, Push, Request, SendRequest, SendResult, State, WaitQuery, WaitState,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -43,12 +42,7 @@ async fn serve(name: &str) -> Served {
     };
     let server = Server::start(node.clone(), options).await.unwrap();
     let client = Client::connect(directory.path()).await.unwrap();
-    Served {
-        node,
-        server,
-        client,
-        directory,
-    }
+    Served { node, server, client, directory }
 }
 
 impl Served {
@@ -62,18 +56,12 @@ impl Served {
 
     /// The oldest unacknowledged messages.
     async fn inbox(&self) -> Vec<tidings_api::types::ReceivedMessage> {
-        let query = InboxQuery {
-            wait_seconds: Some(DEADLINE.as_secs()),
-            ..InboxQuery::default()
-        };
+        let query = InboxQuery { wait_seconds: Some(DEADLINE.as_secs()), ..InboxQuery::default() };
         self.client.inbox(&query).await.unwrap().messages
     }
 
     async fn reached(&self, id: &str, state: WaitState) -> State {
-        let query = WaitQuery {
-            wait_state: Some(state),
-            wait_seconds: Some(DEADLINE.as_secs()),
-        };
+        let query = WaitQuery { wait_state: Some(state), wait_seconds: Some(DEADLINE.as_secs()) };
         let message = self.client.message(id, &query).await.unwrap();
         assert_eq!(message.reached, Some(true), "{message:?}");
         message.summary.state
@@ -83,16 +71,8 @@ impl Served {
 /// Two nodes that have met by an invite.
 async fn pair() -> (Served, Served) {
     let (ada, bob) = (serve("ada").await, serve("bob").await);
-    let invite = ada
-        .client
-        .create_invite(&CreateInvite::default())
-        .await
-        .unwrap();
-    let accept = AcceptInvite {
-        invite: invite.invite,
-        name: None,
-        wait_seconds: DEADLINE.as_secs(),
-    };
+    let invite = ada.client.create_invite(&CreateInvite::default()).await.unwrap();
+    let accept = AcceptInvite { invite: invite.invite, name: None, wait_seconds: DEADLINE.as_secs() };
     let joined = bob.client.accept_invite(&accept).await.unwrap();
     assert_eq!(joined.contact.name, "ada");
     assert!(joined.connected_after_seconds.is_some());
@@ -139,10 +119,7 @@ async fn a_message_is_accepted_delivered_shown_and_acknowledged() {
     assert!(ada.inbox().await[0].redelivered);
     let ids = vec![message.id.clone()];
     let acknowledged = ada.client.acknowledge(ids.clone()).await.unwrap();
-    assert_eq!(
-        (acknowledged.acknowledged, acknowledged.unknown.len()),
-        (1, 0)
-    );
+    assert_eq!((acknowledged.acknowledged, acknowledged.unknown.len()), (1, 0));
     let again = ada.client.acknowledge(ids.clone()).await.unwrap();
     assert_eq!((again.acknowledged, again.unknown), (0, ids));
     let state = bob.reached(&accepted.id, WaitState::Acknowledged).await;
@@ -154,10 +131,7 @@ async fn a_message_is_accepted_delivered_shown_and_acknowledged() {
     assert_eq!(counters.accepted, 2);
     assert!(counters.delivered >= 1);
     let metrics = ada.client.metrics().await.unwrap();
-    assert!(
-        metrics.contains("tidings_messages_received_total 1\n"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("tidings_messages_received_total 1\n"), "{metrics}");
     ada.stop().await;
     bob.stop().await;
 }
@@ -181,18 +155,11 @@ async fn a_repeated_call_is_answered_as_the_first_and_another_request_is_refused
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_has_one_result_for_each_message_in_order() {
     let (ada, bob) = pair().await;
-    let mut messages: Vec<SendRequest> = (0..100)
-        .map(|n| SendRequest::new("ada", format!("{n}").as_bytes()))
-        .collect();
+    let mut messages: Vec<SendRequest> = (0..100).map(|n| SendRequest::new("ada", format!("{n}").as_bytes())).collect();
     messages[7] = SendRequest::new("nobody", b"");
     messages[8].payload_base64 = Some(String::new());
     messages[9].kind = Some("tidings.mine".to_owned());
-    let results = bob
-        .client
-        .send_batch(&BatchRequest { messages })
-        .await
-        .unwrap()
-        .results;
+    let results = bob.client.send_batch(&BatchRequest { messages }).await.unwrap().results;
     assert_eq!(results.len(), 100);
     for (n, result) in results.iter().enumerate() {
         let code = match result {
@@ -213,14 +180,8 @@ async fn a_batch_has_one_result_for_each_message_in_order() {
         }
     }
     let inbox = ada.inbox().await;
-    let texts: Vec<_> = inbox
-        .iter()
-        .filter_map(|m| m.content.payload.as_deref())
-        .collect();
-    let expected: Vec<String> = (0..100)
-        .filter(|n| ![7, 8, 9].contains(n))
-        .map(|n: u32| n.to_string())
-        .collect();
+    let texts: Vec<_> = inbox.iter().filter_map(|m| m.content.payload.as_deref()).collect();
+    let expected: Vec<String> = (0..100).filter(|n| ![7, 8, 9].contains(n)).map(|n: u32| n.to_string()).collect();
     assert_eq!(texts, expected);
     ada.stop().await;
     bob.stop().await;
@@ -229,37 +190,18 @@ async fn a_batch_has_one_result_for_each_message_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_sent_is_refused_with_a_stable_code() {
     let (ada, bob) = pair().await;
-    let refused =
-        async |request: SendRequest| refusal(bob.client.send(&request, "k").await.unwrap_err());
+    let refused = async |request: SendRequest| refusal(bob.client.send(&request, "k").await.unwrap_err());
     let base = SendRequest::new("ada", b"x");
-    assert_eq!(
-        refused(SendRequest::new("nobody", b"")).await,
-        Code::UnknownRecipient
-    );
+    assert_eq!(refused(SendRequest::new("nobody", b"")).await, Code::UnknownRecipient);
     let own = bob.node.peer_id().to_string();
-    assert_eq!(
-        refused(SendRequest::new(own, b"")).await,
-        Code::InvalidMessage
-    );
+    assert_eq!(refused(SendRequest::new(own, b"")).await, Code::InvalidMessage);
     let large = vec![b'x'; (1 << 20) + 1];
-    assert_eq!(
-        refused(SendRequest::new("ada", &large)).await,
-        Code::TooLarge
-    );
-    let request = SendRequest {
-        expires_in_seconds: Some(15 * 86_400),
-        ..base.clone()
-    };
+    assert_eq!(refused(SendRequest::new("ada", &large)).await, Code::TooLarge);
+    let request = SendRequest { expires_in_seconds: Some(15 * 86_400), ..base.clone() };
     assert_eq!(refused(request).await, Code::InvalidMessage);
-    let request = SendRequest {
-        priority: Some("urgent".to_owned()),
-        ..base.clone()
-    };
+    let request = SendRequest { priority: Some("urgent".to_owned()), ..base.clone() };
     assert_eq!(refused(request).await, Code::InvalidRequest);
-    let request = SendRequest {
-        reply_to: Some("short".to_owned()),
-        ..base
-    };
+    let request = SendRequest { reply_to: Some("short".to_owned()), ..base };
     assert_eq!(refused(request).await, Code::InvalidRequest);
     let unknown = "a".repeat(26);
     let error = bob.client.message(&unknown, &WaitQuery::default()).await;
@@ -281,11 +223,7 @@ async fn a_message_to_nobody_there_is_cancelled_and_sent_again() {
     let ada = serve("ada").await;
     let to = ada.node.peer_id().to_string();
     ada.stop().await;
-    let accepted = bob
-        .client
-        .send(&SendRequest::new(to, b"x"), "k")
-        .await
-        .unwrap();
+    let accepted = bob.client.send(&SendRequest::new(to, b"x"), "k").await.unwrap();
     let error = bob.client.retry(&accepted.id).await.unwrap_err();
     assert_eq!(refusal(error), Code::NotEnded);
     bob.client.cancel(&accepted.id).await.unwrap();
@@ -293,23 +231,11 @@ async fn a_message_to_nobody_there_is_cancelled_and_sent_again() {
     assert_eq!(refusal(error), Code::AlreadyEnded);
     let retried = bob.client.retry(&accepted.id).await.unwrap();
     assert_eq!(retried.retry_of, accepted.id);
-    let query = ListQuery {
-        state: Some("accepted,cancelled".to_owned()),
-        limit: Some(1),
-        ..ListQuery::default()
-    };
+    let query = ListQuery { state: Some("accepted,cancelled".to_owned()), limit: Some(1), ..ListQuery::default() };
     let first = bob.client.messages(&query).await.unwrap();
-    let query = ListQuery {
-        cursor: first.next_cursor,
-        ..query
-    };
+    let query = ListQuery { cursor: first.next_cursor, ..query };
     let second = bob.client.messages(&query).await.unwrap();
-    let ids: Vec<_> = first
-        .messages
-        .iter()
-        .chain(&second.messages)
-        .map(|m| &m.id)
-        .collect();
+    let ids: Vec<_> = first.messages.iter().chain(&second.messages).map(|m| &m.id).collect();
     assert_eq!(ids, [&retried.id, &accepted.id], "newest first");
     bob.stop().await;
 }
@@ -320,21 +246,14 @@ async fn contacts_are_renamed_verified_and_removed() {
     let here = bob.client.contacts().await.unwrap().contacts;
     let there = ada.client.contacts().await.unwrap().contacts;
     assert_eq!(here[0].safety_number, there[0].safety_number);
-    let change = ContactChange {
-        name: Some("Ada L.".to_owned()),
-        verified: Some(true),
-    };
+    let change = ContactChange { name: Some("Ada L.".to_owned()), verified: Some(true) };
     let contact = bob.client.change_contact("ada", &change).await.unwrap();
     assert_eq!((contact.name.as_str(), contact.verified), ("Ada L.", true));
     let error = bob.client.change_contact("ada", &change).await.unwrap_err();
     assert_eq!(refusal(error), Code::UnknownContact);
     bob.client.remove_contact("Ada L.").await.unwrap();
     assert!(bob.client.contacts().await.unwrap().contacts.is_empty());
-    let invite = AcceptInvite {
-        invite: "tidings:nonsense".to_owned(),
-        name: None,
-        wait_seconds: 0,
-    };
+    let invite = AcceptInvite { invite: "tidings:nonsense".to_owned(), name: None, wait_seconds: 0 };
     let error = bob.client.accept_invite(&invite).await.unwrap_err();
     assert_eq!(refusal(error), Code::InvalidInvite);
     ada.stop().await;
@@ -342,18 +261,13 @@ async fn contacts_are_renamed_verified_and_removed() {
 }
 
 async fn say(stream: &mut Stream, req: u64, operation: Operation) {
-    let request = Request {
-        req: Some(req),
-        operation,
-    };
+    let request = Request { req: Some(req), operation };
     stream.say(&request).await.unwrap();
 }
 
 async fn hear(stream: &mut Stream) -> Push {
     let next = tokio::time::timeout(DEADLINE, stream.next()).await;
-    next.expect("the node says something")
-        .unwrap()
-        .expect("the stream is open")
+    next.expect("the node says something").unwrap().expect("the stream is open")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,30 +275,14 @@ async fn a_stream_sends_shows_acknowledges_and_resumes() {
     let (ada, bob) = pair().await;
     let mut there = ada.client.stream().await.unwrap();
     let events = vec![EventKind::Message];
-    say(
-        &mut there,
-        1,
-        Operation::Subscribe {
-            events,
-            kinds: None,
-        },
-    )
-    .await;
+    say(&mut there, 1, Operation::Subscribe { events, kinds: None }).await;
     let Push::Answer(answer) = hear(&mut there).await else {
         panic!("the answer comes first");
     };
     assert_eq!((answer.re, answer.ok), (Some(1), Some(true)));
     let mut here = bob.client.stream().await.unwrap();
     let events = vec![EventKind::State];
-    say(
-        &mut here,
-        1,
-        Operation::Subscribe {
-            events,
-            kinds: None,
-        },
-    )
-    .await;
+    say(&mut here, 1, Operation::Subscribe { events, kinds: None }).await;
     for n in 2..5 {
         let message = SendRequest::new("ada", format!("{n}").as_bytes());
         say(&mut here, n, Operation::Send(message)).await;
@@ -399,14 +297,7 @@ async fn a_stream_sends_shows_acknowledges_and_resumes() {
         first_at.get_or_insert(at);
         ids.push(message.id);
     }
-    say(
-        &mut there,
-        9,
-        Operation::Ack {
-            ids: vec![ids[1].clone()],
-        },
-    )
-    .await;
+    say(&mut there, 9, Operation::Ack { ids: vec![ids[1].clone()] }).await;
     let Push::Answer(answer) = hear(&mut there).await else {
         panic!("nothing else is pushed");
     };
@@ -443,11 +334,7 @@ async fn pause_closes_links_keeps_the_interface_and_resume_brings_them_back() {
     let (ada, bob) = pair().await;
     bob.client.pause().await.unwrap();
     assert_eq!(bob.client.node().await.unwrap().state, NodeState::Paused);
-    let accepted = bob
-        .client
-        .send(&SendRequest::new("ada", b"later"), "k")
-        .await
-        .unwrap();
+    let accepted = bob.client.send(&SendRequest::new("ada", b"later"), "k").await.unwrap();
     bob.client.resume().await.unwrap();
     bob.reached(&accepted.id, WaitState::Delivered).await;
     ada.stop().await;
@@ -466,10 +353,7 @@ async fn every_documented_path_is_served_over_tcp() {
             if path.ends_with("/shutdown") {
                 continue;
             }
-            let path = path
-                .replace("{id}", "x")
-                .replace("{name}", "x")
-                .replace("{peer}", "x");
+            let path = path.replace("{id}", "x").replace("{name}", "x").replace("{peer}", "x");
             let request = format!(
                 "{} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
                 method.to_uppercase(),

@@ -9,9 +9,7 @@ pub(crate) fn default_directory() -> Option<PathBuf> {
     if cfg!(target_os = "macos") {
         return Some(home()?.join("Library/Application Support/tidings"));
     }
-    let data = env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let data = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     match data {
         Some(data) => Some(data.join("tidings")),
         None => Some(home()?.join(".local/share/tidings")),

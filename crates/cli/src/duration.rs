@@ -29,11 +29,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         total = total.checked_add(part).ok_or_else(wrong)?;
         number.clear();
     }
-    if number.is_empty() && !text.is_empty() {
-        Ok(total)
-    } else {
-        Err(wrong())
-    }
+    if number.is_empty() && !text.is_empty() { Ok(total) } else { Err(wrong()) }
 }
 
 /// Writes a measured time: `0.4 s`, `12 s`, `3 min`.
@@ -66,25 +62,10 @@ mod tests {
 
     #[test]
     fn durations_are_read_with_and_without_units() {
-        for (text, seconds) in [
-            ("90", 90),
-            ("30s", 30),
-            ("5m", 300),
-            ("7d", 604_800),
-            ("1d12h", 129_600),
-        ] {
+        for (text, seconds) in [("90", 90), ("30s", 30), ("5m", 300), ("7d", 604_800), ("1d12h", 129_600)] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in [
-            "",
-            "s",
-            "5",
-            "5x",
-            "1.5h",
-            "-1s",
-            "99999999999999999999s",
-            "h5",
-        ] {
+        for text in ["", "s", "5", "5x", "1.5h", "-1s", "99999999999999999999s", "h5"] {
             assert!(text == "5" || parse(text).is_err(), "{text}");
         }
     }

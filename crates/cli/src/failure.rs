@@ -17,10 +17,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with a sentence that says what happened and what to do.
     pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
-        Self {
-            exit,
-            sentence: Some(sentence.into()),
-        }
+        Self { exit, sentence: Some(sentence.into()) }
     }
 
     /// A failure of a kind that the API knows, too.
@@ -31,15 +28,9 @@ impl Failure {
     /// Output that cannot be written: silent where the reader has gone.
     pub(crate) fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self {
-                exit: Exit::Other,
-                sentence: None,
-            };
+            return Self { exit: Exit::Other, sentence: None };
         }
-        Self::new(
-            Exit::Other,
-            format!("the output cannot be written: {error}; give it somewhere else to go"),
-        )
+        Self::new(Exit::Other, format!("the output cannot be written: {error}; give it somewhere else to go"))
     }
 
     pub(crate) fn exit(&self) -> Exit {

@@ -19,12 +19,7 @@ use context::Context;
 
 /// Messages between devices, without a server in the middle.
 #[derive(Debug, Parser)]
-#[command(
-    name = "tidings",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "tidings", version, propagate_version = true, max_term_width = 100)]
 struct Arguments {
     /// The node's directory: identity, database, token and socket [default: the platform's data directory]
     #[arg(long, global = true, env = "TIDINGS_DIR", value_name = "DIR")]
@@ -38,8 +33,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let exit = Context::new(arguments.dir, arguments.json)
-        .and_then(|context| arguments.command.run(&context));
+    let exit = Context::new(arguments.dir, arguments.json).and_then(|context| arguments.command.run(&context));
     match exit {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {

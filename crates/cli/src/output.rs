@@ -19,11 +19,7 @@ impl Style {
     pub(crate) fn detect() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if io::stdout().is_terminal() && !refused {
-            Self::Colour
-        } else {
-            Self::Plain
-        }
+        if io::stdout().is_terminal() && !refused { Self::Colour } else { Self::Plain }
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
@@ -57,10 +53,7 @@ impl Style {
 /// Writes to stdout and flushes.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::output(&error))
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))
 }
 
 /// Writes a passing remark to stderr, if somebody watches.
@@ -100,11 +93,7 @@ pub(crate) fn table(out: &mut String, style: Style, headings: &[&str], rows: &[V
         .enumerate()
         .map(|(column, heading)| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            cells
-                .map(|cell| cell.chars().count())
-                .chain([heading.len()])
-                .max()
-                .unwrap_or_default()
+            cells.map(|cell| cell.chars().count()).chain([heading.len()]).max().unwrap_or_default()
         })
         .collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -130,10 +119,7 @@ mod tests {
 
     #[test]
     fn a_message_cannot_steer_the_terminal() {
-        assert_eq!(
-            harmless("a\x1b[2J\u{9b}b\r\n\tc"),
-            "a\\u{1b}[2J\\u{9b}b\\r\n\tc"
-        );
+        assert_eq!(harmless("a\x1b[2J\u{9b}b\r\n\tc"), "a\\u{1b}[2J\\u{9b}b\\r\n\tc");
         assert_eq!(harmless_line("a\nb"), "a\\nb");
         assert_eq!(harmless("abc\u{202e}def"), "abc\\u{202e}def");
         assert_eq!(harmless("grüße 🎉"), "grüße 🎉");
@@ -142,10 +128,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let mut out = String::new();
-        let rows = [
-            vec!["ä".to_owned(), "1".to_owned()],
-            vec!["long".to_owned(), "2".to_owned()],
-        ];
+        let rows = [vec!["ä".to_owned(), "1".to_owned()], vec!["long".to_owned(), "2".to_owned()]];
         table(&mut out, Style::Plain, &["A", "N"], &rows);
         assert_eq!(out, "A     N\nä     1\nlong  2\n");
     }

@@ -44,15 +44,10 @@ fn start(directory: tempfile::TempDir, name: &str) -> Running {
 
 /// Starts a node and waits until it says that it runs.
 fn wait_for(mut command: Command, directory: tempfile::TempDir) -> Running {
-    let mut process = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program was built with the tests");
+    let mut process = command.stdout(Stdio::piped()).spawn().expect("the program was built with the tests");
     let stdout = process.stdout.take().expect("stdout is piped");
     let mut line = String::new();
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("the node says that it runs");
+    BufReader::new(stdout).read_line(&mut line).expect("the node says that it runs");
     Running {
         directory,
         process,
@@ -61,18 +56,12 @@ fn wait_for(mut command: Command, directory: tempfile::TempDir) -> Running {
 }
 
 fn node(name: &str) -> Running {
-    start(
-        tempfile::tempdir().expect("there is a temporary directory"),
-        name,
-    )
+    start(tempfile::tempdir().expect("there is a temporary directory"), name)
 }
 
 impl Running {
     fn output(&self, arguments: &[&str]) -> Output {
-        program(self.directory.path())
-            .args(arguments)
-            .output()
-            .expect("the program was built with the tests")
+        program(self.directory.path()).args(arguments).output().expect("the program was built with the tests")
     }
 
     /// The JSON that a command prints, which must succeed.
@@ -95,10 +84,7 @@ impl Running {
     /// Asks the node to end with SIGTERM, and returns how long that took.
     fn terminate(&mut self) -> Duration {
         let start = Instant::now();
-        let status = Command::new("kill")
-            .arg(self.process.id().to_string())
-            .status()
-            .expect("there is a kill");
+        let status = Command::new("kill").arg(self.process.id().to_string()).status().expect("there is a kill");
         assert!(status.success());
         let status = self.process.wait().expect("the node is our child");
         assert_eq!(status.code(), Some(0));
@@ -119,15 +105,7 @@ fn pair() -> (Running, Running) {
 #[test]
 fn a_message_goes_from_one_terminal_to_the_other() {
     let (ada, bob) = pair();
-    let sent = bob.json(&[
-        "send",
-        "ada",
-        "hello",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60s",
-    ]);
+    let sent = bob.json(&["send", "ada", "hello", "--wait", "delivered", "--timeout", "60s"]);
     assert_eq!(sent["state"], "delivered");
     let received = ada.json(&["receive", "--count", "1"]);
     assert_eq!(received["payload"], "hello");
@@ -135,12 +113,7 @@ fn a_message_goes_from_one_terminal_to_the_other() {
     assert_eq!(received["from"], bob.said["peer_id"]);
     let id = sent["id"].as_str().expect("an id");
     let trace = bob.json(&["trace", id]);
-    assert!(
-        trace["timeline"]
-            .as_array()
-            .is_some_and(|steps| steps.len() > 1),
-        "{trace}"
-    );
+    assert!(trace["timeline"].as_array().is_some_and(|steps| steps.len() > 1), "{trace}");
     assert_eq!(ada.json(&["inbox"])["messages"], serde_json::json!([]));
     assert_eq!(bob.json(&["outbox"])["messages"], serde_json::json!([]));
     let peers = ada.json(&["peers"]);
@@ -163,10 +136,7 @@ fn a_file_from_stdin_arrives_as_it_is_and_what_is_too_large_is_refused() {
     stdin.write_all(&content).expect("the program reads");
     drop(stdin);
     let target = ada.directory.path().join("arrived");
-    let script = format!(
-        "cat > {} && test \"$TIDINGS_KIND\" = data",
-        target.display()
-    );
+    let script = format!("cat > {} && test \"$TIDINGS_KIND\" = data", target.display());
     let receive = ada.output(&["receive", "--count", "1", "--exec", "sh", "-c", &script]);
     assert!(receive.status.success(), "{receive:?}");
     assert!(std::fs::read(&target).is_ok_and(|arrived| arrived == content));
@@ -180,46 +150,22 @@ fn a_file_from_stdin_arrives_as_it_is_and_what_is_too_large_is_refused() {
 #[test]
 fn a_program_that_fails_leaves_the_message_in_the_inbox() {
     let (ada, bob) = pair();
-    bob.json(&[
-        "send",
-        "ada",
-        "x",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60s",
-    ]);
+    bob.json(&["send", "ada", "x", "--wait", "delivered", "--timeout", "60s"]);
     let error = ada.fails(&["receive", "--count", "1", "--exec", "false"], 1);
     assert!(error.contains("stays in the inbox"), "{error}");
     let peeked = ada.json(&["receive", "--peek", "--count", "1"]);
     assert_eq!(peeked["payload"], "x");
     assert_eq!(peeked["redelivered"], true);
-    assert_eq!(
-        ada.json(&["inbox"])["messages"].as_array().map(Vec::len),
-        Some(1)
-    );
+    assert_eq!(ada.json(&["inbox"])["messages"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]
 fn what_does_not_arrive_in_time_exits_with_5_and_what_has_ended_with_6() {
     let (mut ada, bob) = pair();
     ada.terminate();
-    let error = bob.fails(
-        &["send", "ada", "x", "--wait", "delivered", "--timeout", "1s"],
-        5,
-    );
+    let error = bob.fails(&["send", "ada", "x", "--wait", "delivered", "--timeout", "1s"], 5);
     assert!(error.contains("keeps trying until"), "{error}");
-    let arguments = [
-        "send",
-        "ada",
-        "x",
-        "--expires-in",
-        "1s",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60s",
-    ];
+    let arguments = ["send", "ada", "x", "--expires-in", "1s", "--wait", "delivered", "--timeout", "60s"];
     let error = bob.fails(&arguments, 6);
     assert!(error.contains("expired"), "{error}");
     let error = bob.fails(&["send", "nobody", "x"], 4);
@@ -238,34 +184,19 @@ fn a_node_stops_within_two_seconds_and_comes_back_as_itself() {
         assert!(!directory.join(gone).exists(), "{gone}");
     }
     let said = ada.said.clone();
-    assert_eq!(
-        ada.json(&["id"])["peer_id"],
-        said["peer_id"],
-        "without a node, too"
-    );
+    assert_eq!(ada.json(&["id"])["peer_id"], said["peer_id"], "without a node, too");
     let report = ada.json(&["doctor"]);
     for name in ["identity", "database"] {
         let mut checks = report["checks"].as_array().into_iter().flatten();
         let check = checks.find(|check| check["name"] == name);
-        assert!(
-            check.is_some_and(|check| check["verdict"] == "good"),
-            "{report}"
-        );
+        assert!(check.is_some_and(|check| check["verdict"] == "good"), "{report}");
     }
     let empty = tempfile::tempdir().expect("there is a temporary directory");
     let again = start(std::mem::replace(&mut ada.directory, empty), "ada");
     assert_eq!(again.said["peer_id"], said["peer_id"]);
     assert_eq!(again.said["listen_addresses"], said["listen_addresses"]);
     assert_eq!(again.said["api"], said["api"]);
-    bob.json(&[
-        "send",
-        "ada",
-        "welcome back",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60s",
-    ]);
+    bob.json(&["send", "ada", "welcome back", "--wait", "delivered", "--timeout", "60s"]);
 }
 
 #[test]
@@ -292,10 +223,7 @@ fn the_line_that_a_node_prints_works() {
     }
     let ada = node("ada");
     let line = ada.said["curl"].as_str().expect("a line");
-    let output = Command::new("sh")
-        .args(["-c", line])
-        .output()
-        .expect("there is a shell");
+    let output = Command::new("sh").args(["-c", line]).output().expect("there is a shell");
     let node: Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
     assert_eq!(node["peer_id"], ada.said["peer_id"]);
 }
@@ -308,14 +236,10 @@ fn a_node_that_ran_out_of_descriptors_serves_again_when_there_are_some() {
         env!("CARGO_BIN_EXE_tidings")
     );
     let mut command = Command::new("sh");
-    command
-        .args(["-c", &script])
-        .env("TIDINGS_DIR", directory.path());
+    command.args(["-c", &script]).env("TIDINGS_DIR", directory.path());
     let ada = wait_for(command, directory);
     let address = ada.said["api"].as_str().expect("an address").to_owned();
-    let held: Vec<_> = (0..200)
-        .map_while(|_| std::net::TcpStream::connect(&address).ok())
-        .collect();
+    let held: Vec<_> = (0..200).map_while(|_| std::net::TcpStream::connect(&address).ok()).collect();
     assert!(held.len() > 96, "the kernel takes what the node cannot");
     drop(held);
     assert_eq!(ada.json(&["status"])["state"], "active");

@@ -106,10 +106,7 @@ fn version_and_completions_need_no_node() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(text(&output.stdout), format!("tidings {version}\n"));
     let output = tidings(directory.path(), &["version", "--json"]);
-    assert_eq!(
-        text(&output.stdout),
-        format!("{{\"version\":\"{version}\"}}\n")
-    );
+    assert_eq!(text(&output.stdout), format!("{{\"version\":\"{version}\"}}\n"));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = tidings(directory.path(), &["completions", shell]);
         assert_eq!(exit(&output), 0, "{shell}");
@@ -131,17 +128,13 @@ fn flags_beat_the_environment_which_beats_the_file() {
         .output()
         .expect("the program was built with the tests");
     assert_eq!(exit(&output), 0, "{}", text(&output.stderr));
-    let values: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("one object of JSON");
+    let values: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
     let from = |key: &str| values[key]["from"].as_str().map(str::to_owned);
     assert_eq!(from("log").as_deref(), Some("flag"));
     assert_eq!(from("name").as_deref(), Some("environment"));
     assert_eq!(from("no_mdns").as_deref(), Some("config.toml"));
     assert_eq!(from("api").as_deref(), Some("default"));
-    assert!(
-        !directory.path().join("token").exists(),
-        "nothing is created"
-    );
+    assert!(!directory.path().join("token").exists(), "nothing is created");
 }
 
 #[test]
@@ -150,40 +143,22 @@ fn a_configuration_that_cannot_be_used_exits_with_2() {
     std::fs::write(directory.path().join("config.toml"), "nmae = \"x\"\n").expect("ours");
     let output = tidings(directory.path(), &["run"]);
     assert_eq!(exit(&output), 2);
-    assert!(
-        text(&output.stderr).contains("config.toml"),
-        "{}",
-        text(&output.stderr)
-    );
+    assert!(text(&output.stderr).contains("config.toml"), "{}", text(&output.stderr));
 }
 
 #[test]
 fn doctor_works_without_a_node_and_gives_a_remedy_for_everything_that_is_not_good() {
     let directory = empty();
     let output = tidings(directory.path(), &["doctor", "--json"]);
-    let report: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("one object of JSON");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
     let checks = report["checks"].as_array().expect("a list");
-    for name in [
-        "config",
-        "directory",
-        "disk",
-        "clock",
-        "udp",
-        "tcp",
-        "multicast",
-        "api",
-    ] {
+    for name in ["config", "directory", "disk", "clock", "udp", "tcp", "multicast", "api"] {
         let check = checks.iter().find(|check| check["name"] == name);
         let check = check.unwrap_or_else(|| panic!("{name} is checked"));
         let good = check["verdict"] == "good";
         assert_eq!(good, check["remedy"].is_null(), "{check}");
     }
-    std::fs::set_permissions(
-        directory.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .expect("ours");
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
     let output = tidings(directory.path(), &["doctor"]);
     assert_eq!(exit(&output), 1);
     assert!(text(&output.stdout).contains("chmod 700"));

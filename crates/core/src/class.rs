@@ -22,13 +22,7 @@ pub enum Class {
 
 impl Class {
     /// All classes, most urgent first.
-    pub const ALL: [Self; 5] = [
-        Self::Critical,
-        Self::High,
-        Self::Normal,
-        Self::Low,
-        Self::Bulk,
-    ];
+    pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Normal, Self::Low, Self::Bulk];
 
     /// Reads the number that travels.
     pub fn from_wire(number: u32) -> Option<Self> {
@@ -88,26 +82,17 @@ impl FromStr for Class {
         Self::ALL
             .into_iter()
             .find(|class| class.name() == text)
-            .ok_or_else(|| ClassError {
-                got: text.chars().take(64).collect(),
-            })
+            .ok_or_else(|| ClassError { got: text.chars().take(64).collect() })
     }
 }
 
 /// The upper ends of the lifetime buckets; what lives longer forms a fifth.
-const BUCKETS: [Duration; 4] = [
-    Duration::from_mins(1),
-    Duration::from_mins(10),
-    Duration::from_hours(1),
-    Duration::from_hours(24),
-];
+const BUCKETS: [Duration; 4] =
+    [Duration::from_mins(1), Duration::from_mins(10), Duration::from_hours(1), Duration::from_hours(24)];
 
 /// The bucket of a lifetime: messages of one parcel share it, so that a short life never shortens a long one.
 pub fn lifetime_bucket(lifetime: Duration) -> usize {
-    BUCKETS
-        .iter()
-        .position(|end| lifetime <= *end)
-        .unwrap_or(BUCKETS.len())
+    BUCKETS.iter().position(|end| lifetime <= *end).unwrap_or(BUCKETS.len())
 }
 
 #[cfg(test)]

@@ -79,7 +79,9 @@ pub(crate) enum Event {
         inner: Bytes,
     },
     /// A parcel could not be sealed for another reason; it is tried again.
-    NotSealed { parcel: OutParcelNo },
+    NotSealed {
+        parcel: OutParcelNo,
+    },
     Sent(OutParcelNo),
     Got(OutParcelNo),
     Lost(OutParcelNo),
@@ -88,9 +90,16 @@ pub(crate) enum Event {
     FlowState(PeerKey, FlowStatement),
     Query(PeerKey, Vec<FlowId>),
     /// What a session sealed cannot be opened any more; its parcels are sealed anew.
-    SessionReset { peer: PeerKey, session: SessionId },
+    SessionReset {
+        peer: PeerKey,
+        session: SessionId,
+    },
     /// A peer's session has turned so often since it was begun.
-    Turned { peer: PeerKey, session: SessionId, turns: u64 },
+    Turned {
+        peer: PeerKey,
+        session: SessionId,
+        turns: u64,
+    },
     /// A parcel was opened.
     Arrived(Arrived),
     DiskFull,
@@ -133,19 +142,35 @@ pub(crate) enum Effect {
     /// Take a parcel out of the link's queue if it has not begun to leave.
     Withdraw(OutParcelNo),
     /// Tell a peer about this node's own flows.
-    State { peer: PeerKey, controls: Vec<Control> },
+    State {
+        peer: PeerKey,
+        controls: Vec<Control>,
+    },
     /// Whether something waits for a peer.
     Wanted(PeerKey, bool),
     Accepted(CommandId, Vec<Result<Accepted, Refusal>>),
     Consumed(CommandId, Vec<MessageId>),
     Cancelled(CommandId, Result<(), Refusal>),
     /// A receipt's good news, told before it is durable here.
-    Delivered { flow: FlowId, seqs: IntervalSet },
-    Changed { at: At, flow: FlowId, peer: PeerKey, seqs: IntervalSet, change: Change },
+    Delivered {
+        flow: FlowId,
+        seqs: IntervalSet,
+    },
+    Changed {
+        at: At,
+        flow: FlowId,
+        peer: PeerKey,
+        seqs: IntervalSet,
+        change: Change,
+    },
     Received(InboxBatch),
     Released(At),
     /// A message of the node's own kinds arrived.
-    Own { sender: PeerKey, kind: String, payload: Bytes },
+    Own {
+        sender: PeerKey,
+        kind: String,
+        payload: Bytes,
+    },
     Evidence(PeerKey, crate::trust::Evidence),
 }
 
@@ -217,7 +242,7 @@ impl State {
             config,
         };
         state.outgoing.mark_sealed(&state.parcels);
-        state.want_all();
+        state.want_all(age);
         state
     }
 

@@ -90,14 +90,7 @@ impl<S: Sealer> fmt::Debug for Engine<S> {
 
 impl<S: Sealer> Engine<S> {
     /// Starts a node from what its database holds. `seed` is fresh randomness.
-    pub fn new(
-        config: Config,
-        identity: IdentityKey,
-        sealer: S,
-        snapshot: Snapshot,
-        now: Now,
-        seed: [u8; 32],
-    ) -> Self {
+    pub fn new(config: Config, identity: IdentityKey, sealer: S, snapshot: Snapshot, now: Now, seed: [u8; 32]) -> Self {
         let own = identity.peer();
         let (age, wall) = snapshot.checkpoint;
         let clock = AgeClock::resume(now, age, if snapshot.boot == 0 { now.wall } else { wall });
@@ -329,12 +322,12 @@ impl<S: Sealer> Engine<S> {
             Effect::Record(record) => self.records.push(record),
             Effect::Load(load, query) => self.loads.push(Output::Load { load, query }),
             Effect::Seal { parcel, peer, content, flow_random, messages } => {
-                self.seal(now, parcel, peer, sessions::Plaintext {
-                    content: Some(content),
-                    flow_random,
-                    messages,
-                    controls: Vec::new(),
-                });
+                self.seal(
+                    now,
+                    parcel,
+                    peer,
+                    sessions::Plaintext { content: Some(content), flow_random, messages, controls: Vec::new() },
+                );
             }
             Effect::Send { parcel, peer, class, session, content, inner, left_seconds } => {
                 self.send(parcel, peer, class, session, content, inner, left_seconds);

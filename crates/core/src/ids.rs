@@ -56,10 +56,7 @@ impl MessageId {
     /// Reads what [`Self::to_bytes`] writes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         let (flow, seq) = bytes.split_at(8);
-        let mut id = Self {
-            flow: FlowId([0; 8]),
-            seq: 0,
-        };
+        let mut id = Self { flow: FlowId([0; 8]), seq: 0 };
         id.flow.0.copy_from_slice(flow);
         id.seq = seq.iter().fold(0, |n, byte| (n << 8) | u64::from(*byte));
         id
@@ -89,11 +86,7 @@ impl FromStr for MessageId {
     type Err = MessageIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        unbase32(text)
-            .map(Self::from_bytes)
-            .ok_or_else(|| MessageIdError {
-                got: text.chars().take(64).collect(),
-            })
+        unbase32(text).map(Self::from_bytes).ok_or_else(|| MessageIdError { got: text.chars().take(64).collect() })
     }
 }
 
@@ -152,14 +145,9 @@ impl FromStr for At {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (boot, n) = text.split_once('.')?;
-            Some(Self {
-                boot: boot.parse().ok()?,
-                n: n.parse().ok()?,
-            })
+            Some(Self { boot: boot.parse().ok()?, n: n.parse().ok()? })
         };
-        parse().ok_or_else(|| AtError {
-            got: text.chars().take(64).collect(),
-        })
+        parse().ok_or_else(|| AtError { got: text.chars().take(64).collect() })
     }
 }
 
@@ -198,9 +186,7 @@ fn unbase32(text: &str) -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     let (mut buffer, mut bits, mut filled) = (0u32, 0u32, 0);
     for character in text.bytes() {
-        let value = ALPHABET
-            .iter()
-            .position(|c| *c == character.to_ascii_lowercase())?;
+        let value = ALPHABET.iter().position(|c| *c == character.to_ascii_lowercase())?;
         buffer = (buffer << 5) | u32::try_from(value).ok()?;
         bits += 5;
         if bits >= 8 {
@@ -220,10 +206,7 @@ mod tests {
     #[test]
     fn message_id_survives_its_text() {
         for seq in [0, 1, 255, u64::MAX] {
-            let id = MessageId {
-                flow: FlowId([7, 0, 255, 1, 2, 3, 4, 5]),
-                seq,
-            };
+            let id = MessageId { flow: FlowId([7, 0, 255, 1, 2, 3, 4, 5]), seq };
             let text = id.to_string();
             assert_eq!(text.len(), 26);
             assert_eq!(text.parse(), Ok(id));
@@ -233,13 +216,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_message_ids() {
-        for text in [
-            "",
-            "abc",
-            "aaaaaaaaaaaaaaaaaaaaaaaaa1",
-            "aaaaaaaaaaaaaaaaaaaaaaaaab",
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaa",
-        ] {
+        for text in
+            ["", "abc", "aaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaab", "aaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+        {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
     }

@@ -37,9 +37,7 @@ pub enum IntervalError {
 impl IntervalSet {
     /// The empty set.
     pub const fn new() -> Self {
-        Self {
-            intervals: Vec::new(),
-        }
+        Self { intervals: Vec::new() }
     }
 
     /// The set of `from..=to`, empty if `to < from`.
@@ -61,9 +59,7 @@ impl IntervalSet {
 
     /// How many numbers it holds.
     pub fn count(&self) -> u64 {
-        self.intervals.iter().fold(0u64, |n, (from, to)| {
-            n.saturating_add(to - from).saturating_add(1)
-        })
+        self.intervals.iter().fold(0u64, |n, (from, to)| n.saturating_add(to - from).saturating_add(1))
     }
 
     /// The intervals, rising, both ends included.
@@ -105,20 +101,13 @@ impl IntervalSet {
         if to < from {
             return;
         }
-        let first = self
-            .intervals
-            .partition_point(|(_, end)| end.saturating_add(1) < from);
-        let last = self
-            .intervals
-            .partition_point(|(start, _)| *start <= to.saturating_add(1));
+        let first = self.intervals.partition_point(|(_, end)| end.saturating_add(1) < from);
+        let last = self.intervals.partition_point(|(start, _)| *start <= to.saturating_add(1));
         if first == last {
             self.intervals.insert(first, (from, to));
             return;
         }
-        let merged = (
-            self.intervals[first].0.min(from),
-            self.intervals[last - 1].1.max(to),
-        );
+        let merged = (self.intervals[first].0.min(from), self.intervals[last - 1].1.max(to));
         self.intervals.drain(first + 1..last);
         self.intervals[first] = merged;
     }
@@ -138,8 +127,7 @@ impl IntervalSet {
         let keep_left = self.intervals[first].0 < from;
         let keep_right = self.intervals[last - 1].1 > to;
         let kept = [keep_left.then_some(left), keep_right.then_some(right)];
-        self.intervals
-            .splice(first..last, kept.into_iter().flatten());
+        self.intervals.splice(first..last, kept.into_iter().flatten());
     }
 
     /// Adds all of `other`.
@@ -221,10 +209,7 @@ impl IntervalSet {
             return Err(IntervalError::Odd);
         }
         if list.len() / 2 > limit {
-            return Err(IntervalError::TooMany {
-                limit,
-                got: list.len() / 2,
-            });
+            return Err(IntervalError::TooMany { limit, got: list.len() / 2 });
         }
         let mut intervals = Vec::with_capacity(list.len() / 2);
         let mut next = Some(base);
@@ -233,9 +218,7 @@ impl IntervalSet {
             if index > 0 && gap == 0 {
                 return Err(IntervalError::Range);
             }
-            let from = next
-                .and_then(|next| next.checked_add(gap))
-                .ok_or(IntervalError::Range)?;
+            let from = next.and_then(|next| next.checked_add(gap)).ok_or(IntervalError::Range)?;
             let to = from.checked_add(length).ok_or(IntervalError::Range)?;
             intervals.push((from, to));
             next = to.checked_add(1);

@@ -136,47 +136,19 @@ impl State {
         match event {
             Event::Tick => {}
             Event::Durable(batch) => self.on_durable(batch),
-            Event::Up {
-                link,
-                peer,
-                kind,
-                dial,
-                address,
-                batch,
-            } => self.on_up(link, peer, kind, dial, address, batch),
+            Event::Up { link, peer, kind, dial, address, batch } => self.on_up(link, peer, kind, dial, address, batch),
             Event::Down { link } => self.on_down(link),
             Event::Bytes { link, bytes } => self.on_bytes(link, &bytes),
             Event::Writable { link, bytes } => self.on_writable(link, bytes),
             Event::DialFailed { dial, reason } => self.on_dial_failed(dial, reason),
-            Event::Discovered {
-                peer,
-                addresses,
-                source,
-                age,
-            } => self.on_discovered(peer, addresses, source, age),
+            Event::Discovered { peer, addresses, source, age } => self.on_discovered(peer, addresses, source, age),
             Event::NetworkChanged => self.on_network_changed(),
-            Event::Send {
-                peer,
-                class,
-                token,
-                bytes,
-                batch,
-            } => {
-                let parcel = queue::Parcel {
-                    token,
-                    class,
-                    bytes,
-                    batch,
-                };
+            Event::Send { peer, class, token, bytes, batch } => {
+                let parcel = queue::Parcel { token, class, bytes, batch };
                 self.on_send(peer, parcel);
             }
             Event::Withdraw { token } => self.on_withdraw(token),
-            Event::Control {
-                link,
-                peer,
-                frame,
-                batch,
-            } => self.on_control(link, peer, frame, batch),
+            Event::Control { link, peer, frame, batch } => self.on_control(link, peer, frame, batch),
             Event::Wanted { peer, wanted } => self.on_wanted(peer, wanted),
             Event::Dial { command, address } => self.on_dial(command, address),
             Event::ClosePeer { peer, pause } => self.on_close_peer(peer, pause),
@@ -233,8 +205,7 @@ impl State {
 
     /// Everybody with a link or an address: the name from the hello, the links, the addresses best first.
     pub(crate) fn peer_views(&self) -> Vec<(PeerKey, String, Vec<LinkView>, Vec<Address>)> {
-        let mut peers: BTreeMap<PeerKey, Vec<&Link>> =
-            self.book.peers().map(|peer| (*peer, Vec::new())).collect();
+        let mut peers: BTreeMap<PeerKey, Vec<&Link>> = self.book.peers().map(|peer| (*peer, Vec::new())).collect();
         for link in self.links.values() {
             peers.entry(link.peer).or_default().push(link);
         }
@@ -244,12 +215,7 @@ impl State {
                 let said = links.iter().rev().find_map(|link| link.hello.as_ref());
                 let name = said.map(|(hello, _)| hello.name.clone());
                 let links = links.into_iter().map(Link::view).collect();
-                (
-                    peer,
-                    name.unwrap_or_default(),
-                    links,
-                    self.book.addresses(&peer),
-                )
+                (peer, name.unwrap_or_default(), links, self.book.addresses(&peer))
             })
             .collect()
     }
@@ -261,8 +227,7 @@ impl State {
 
     /// Bytes of this class and more urgent ones that wait for the peer's best link.
     pub(crate) fn queued_bytes(&self, peer: &PeerKey, class: Class) -> u64 {
-        self.best_link(peer)
-            .map_or(0, |link| link.queue.bytes_up_to(class))
+        self.best_link(peer).map_or(0, |link| link.queue.bytes_up_to(class))
     }
 
     /// The smoothed round trip of the peer's best link.

@@ -233,11 +233,7 @@ impl OutFlow {
     /// The state of a seq that has not ended undelivered.
     pub fn state_of(&self, seq: Seq) -> MessageState {
         if self.delivered.contains(seq) || seq < self.floor {
-            if self.unacknowledged.contains(seq) {
-                MessageState::Delivered
-            } else {
-                MessageState::Acknowledged
-            }
+            if self.unacknowledged.contains(seq) { MessageState::Delivered } else { MessageState::Acknowledged }
         } else if self.in_flight.contains(seq) {
             MessageState::InFlight
         } else {
@@ -312,14 +308,7 @@ pub struct OutParcel {
 
 impl std::fmt::Debug for OutParcel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "OutParcel({:?} of {:?}, {:?}, {} bytes)",
-            self.parcel,
-            self.flow,
-            self.seqs,
-            self.inner.len()
-        )
+        write!(f, "OutParcel({:?} of {:?}, {:?}, {} bytes)", self.parcel, self.flow, self.seqs, self.inner.len())
     }
 }
 
@@ -397,11 +386,7 @@ pub struct Pended {
 
 impl std::fmt::Debug for Pended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Pended({:?} #{} part {:?} after {:?})",
-            self.flow, self.seq, self.part, self.predecessor
-        )
+        write!(f, "Pended({:?} #{} part {:?} after {:?})", self.flow, self.seq, self.part, self.predecessor)
     }
 }
 
@@ -429,9 +414,7 @@ pub struct Invite {
 
 impl std::fmt::Debug for Invite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Invite")
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
+        f.debug_struct("Invite").field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }
 

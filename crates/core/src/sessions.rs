@@ -293,7 +293,8 @@ impl<S: Sealer> State<S> {
     /// it began.
     pub(crate) fn state(&self, peer: &PeerKey, controls: &[Control]) -> Result<Sealed, CannotSeal> {
         let (_, session) = self.out.get(peer).ok_or(CannotSeal::NoKey)?;
-        let key = if session.key_confirmed { &session.key } else { session.previous_key.as_ref().unwrap_or(&session.key) };
+        let key =
+            if session.key_confirmed { &session.key } else { session.previous_key.as_ref().unwrap_or(&session.key) };
         under_key(self.own, key, Direction::FromInitiator, controls)
     }
 
@@ -417,9 +418,8 @@ impl<S: Sealer> State<S> {
         session.since_turn = session.since_turn.map(|parcels| parcels.saturating_add(1));
         let stored = stored::inbound(&self.sealer, clear.session, session);
         let dropped = if fresh { self.make_room(&clear.sender) } else { Vec::new() };
-        let card = card.filter(|card| {
-            self.cards.get(&clear.sender).is_none_or(|known| card.card().seq > known.card().seq)
-        });
+        let card =
+            card.filter(|card| self.cards.get(&clear.sender).is_none_or(|known| card.card().seq > known.card().seq));
         Ok(Opened { inner, session: stored, dropped, card, answers: false })
     }
 
@@ -496,14 +496,8 @@ impl<S: Sealer> State<S> {
 }
 
 /// The sender is bound as associated data; the key's own id and direction are bound by the key.
-fn under_key(
-    own: PeerKey,
-    key: &ReceiptKey,
-    direction: Direction,
-    controls: &[Control],
-) -> Result<Sealed, CannotSeal> {
-    let body =
-        key.seal(direction, own.as_bytes(), &encode_controls(controls)).map_err(|_| CannotSeal::Unusable)?;
+fn under_key(own: PeerKey, key: &ReceiptKey, direction: Direction, controls: &[Control]) -> Result<Sealed, CannotSeal> {
+    let body = key.seal(direction, own.as_bytes(), &encode_controls(controls)).map_err(|_| CannotSeal::Unusable)?;
     Ok(Sealed { suite: Suite::ReceiptKey { sender: own, key: key.id() }, body: body.into(), session: None })
 }
 

@@ -23,10 +23,7 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -42,10 +39,7 @@ impl Add<Duration> for Age {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -79,10 +73,7 @@ impl AgeClock {
     /// Resumes from the last checkpoint: age and wall clock when it was written.
     pub(crate) fn resume(now: Now, age: Age, wall: Wall) -> Self {
         let off = Duration::from_millis(now.wall.0.saturating_sub(wall.0)).min(MAX_TIME_OFF);
-        Self {
-            start: now.mono,
-            age_at_start: age + off,
-        }
+        Self { start: now.mono, age_at_start: age + off }
     }
 
     pub(crate) fn age(&self, mono: Instant) -> Age {
@@ -103,10 +94,7 @@ mod tests {
     fn clock_jumps_while_off_count_between_zero_and_a_day() {
         let hour = 3_600_000;
         let age_after = |wall_at_start: u64| {
-            let now = Now {
-                mono: Instant(5),
-                wall: Wall(wall_at_start),
-            };
+            let now = Now { mono: Instant(5), wall: Wall(wall_at_start) };
             AgeClock::resume(now, Age(10), Wall(100 * hour)).age(Instant(5))
         };
         assert_eq!(age_after(0), Age(10));

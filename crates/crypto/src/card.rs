@@ -94,16 +94,9 @@ impl SignedCard {
     /// # Errors
     ///
     /// [`CardError`] where the card breaks a limit, or names another peer or other ratchet keys than the signers'.
-    pub fn sign<S: Sealer>(
-        card: &Card,
-        identity: &IdentityKey,
-        sealer: &S,
-    ) -> Result<Self, CardError> {
+    pub fn sign<S: Sealer>(card: &Card, identity: &IdentityKey, sealer: &S) -> Result<Self, CardError> {
         if card.peer != identity.peer() {
-            return Err(CardError::OtherPeer {
-                expected: identity.peer(),
-                got: card.peer,
-            });
+            return Err(CardError::OtherPeer { expected: identity.peer(), got: card.peer });
         }
         if card.ratchet != sealer.ratchet_keys() {
             return Err(CardError::OtherRatchet);
@@ -121,10 +114,7 @@ impl SignedCard {
         }
         .encode_to_vec();
         within("signed card", MAX_CARD_BYTES, bytes.len())?;
-        Ok(Self {
-            card: card.clone(),
-            bytes,
-        })
+        Ok(Self { card: card.clone(), bytes })
     }
 
     /// Reads a signed card and checks everything but its expiry.
@@ -142,22 +132,15 @@ impl SignedCard {
             return Err(CardError::NotCanonical);
         }
         if signed.alg != ALG_ED25519 {
-            return Err(CardError::OtherAlgorithm {
-                expected: ALG_ED25519,
-                got: signed.alg,
-            });
+            return Err(CardError::OtherAlgorithm { expected: ALG_ED25519, got: signed.alg });
         }
         let encoded = proto::Card::decode(signed.card.clone()).map_err(|_| CardError::Malformed)?;
         check(&encoded)?;
         let card = decode(encoded)?;
         let covered = in_domain(DOMAIN, &signed.card);
         verify(card.peer.as_bytes(), &covered, &signed.signature).map_err(CardError::Signature)?;
-        verify(&card.ratchet.signing, &covered, &signed.possession)
-            .map_err(CardError::Possession)?;
-        Ok(Self {
-            card,
-            bytes: bytes.to_vec(),
-        })
+        verify(&card.ratchet.signing, &covered, &signed.possession).map_err(CardError::Possession)?;
+        Ok(Self { card, bytes: bytes.to_vec() })
     }
 
     /// Returns what the card says.
@@ -225,9 +208,7 @@ pub enum CardError {
         got: u32,
     },
     /// It expires before it begins.
-    #[error(
-        "expected a card that expires after {issued_ms} ms, got one that expires at {expires_ms} ms"
-    )]
+    #[error("expected a card that expires after {issued_ms} ms, got one that expires at {expires_ms} ms")]
     Lifetime {
         /// When it was made, in Unix milliseconds.
         issued_ms: u64,
@@ -258,11 +239,7 @@ pub enum CardError {
 
 /// Refuses what is longer than its limit.
 fn within(what: &'static str, max: usize, got: usize) -> Result<(), CardError> {
-    if got > max {
-        Err(CardError::TooLong { what, max, got })
-    } else {
-        Ok(())
-    }
+    if got > max { Err(CardError::TooLong { what, max, got }) } else { Ok(()) }
 }
 
 /// Checks the limits and versions of docs/spec/card.proto.
@@ -275,11 +252,7 @@ fn check(card: &proto::Card) -> Result<(), CardError> {
     for address in &card.addresses {
         within("address", MAX_ADDRESS_BYTES, address.multiaddr.len())?;
     }
-    within(
-        "list of capabilities",
-        MAX_CAPABILITIES,
-        card.capabilities.len(),
-    )?;
+    within("list of capabilities", MAX_CAPABILITIES, card.capabilities.len())?;
     for capability in &card.capabilities {
         within("capability", MAX_CAPABILITY_BYTES, capability.len())?;
     }
@@ -288,34 +261,19 @@ fn check(card: &proto::Card) -> Result<(), CardError> {
         let _: [u8; BOX_BYTES] = exactly("box handle", handle)?;
     }
     if card.expires_ms <= card.issued_ms {
-        return Err(CardError::Lifetime {
-            issued_ms: card.issued_ms,
-            expires_ms: card.expires_ms,
-        });
+        return Err(CardError::Lifetime { issued_ms: card.issued_ms, expires_ms: card.expires_ms });
     }
     Ok(())
 }
 
 /// Refuses a version that is not known.
 fn version(what: &'static str, expected: u32, got: u32) -> Result<(), CardError> {
-    if got == expected {
-        Ok(())
-    } else {
-        Err(CardError::OtherVersion {
-            what,
-            expected,
-            got,
-        })
-    }
+    if got == expected { Ok(()) } else { Err(CardError::OtherVersion { what, expected, got }) }
 }
 
 /// Reads a field of fixed length.
 fn exactly<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], CardError> {
-    bytes.try_into().map_err(|_| CardError::WrongLength {
-        what,
-        expected: N,
-        got: bytes.len(),
-    })
+    bytes.try_into().map_err(|_| CardError::WrongLength { what, expected: N, got: bytes.len() })
 }
 
 fn encode(card: &Card) -> proto::Card {
@@ -333,13 +291,7 @@ fn encode(card: &Card) -> proto::Card {
             fallback: card.ratchet.fallback.to_vec().into(),
             fallback_id: card.ratchet.fallback_id,
         }),
-        addresses: card
-            .addresses
-            .iter()
-            .map(|address| proto::Address {
-                multiaddr: address.clone(),
-            })
-            .collect(),
+        addresses: card.addresses.iter().map(|address| proto::Address { multiaddr: address.clone() }).collect(),
         capabilities: card.capabilities.clone(),
         ..proto::Card::default()
     }
@@ -359,11 +311,7 @@ fn decode(card: proto::Card) -> Result<Card, CardError> {
             fallback: exactly("fallback key", &ratchet.fallback)?,
             fallback_id: ratchet.fallback_id,
         },
-        addresses: card
-            .addresses
-            .into_iter()
-            .map(|address| address.multiaddr)
-            .collect(),
+        addresses: card.addresses.into_iter().map(|address| address.multiaddr).collect(),
         capabilities: card.capabilities,
     })
 }

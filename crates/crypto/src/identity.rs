@@ -46,10 +46,7 @@ impl PeerKey {
     /// Returns what a parcel's header names the peer by: the first 16 bytes of BLAKE3 of the key.
     pub fn routing_id(&self) -> RoutingId {
         let mut id = [0; 16];
-        blake3::Hasher::new()
-            .update(&self.0)
-            .finalize_xof()
-            .fill(&mut id);
+        blake3::Hasher::new().update(&self.0).finalize_xof().fill(&mut id);
         RoutingId(id)
     }
 
@@ -71,12 +68,7 @@ impl PeerKey {
     ///
     /// [`SignatureError`] where the key is not on the curve, the signature has not 64 bytes, or it is not this peer's
     /// over these bytes.
-    pub fn verify(
-        &self,
-        domain: &'static str,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), SignatureError> {
+    pub fn verify(&self, domain: &'static str, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         verify(&self.0, &in_domain(domain, message), signature)
     }
 }
@@ -100,15 +92,9 @@ impl FromStr for PeerKey {
         if text.len() > MAX_PEER_ID_TEXT_BYTES {
             return Err(PeerKeyError::TooLong { got: text.len() });
         }
-        let bytes = bs58::decode(text)
-            .into_vec()
-            .map_err(|_| PeerKeyError::NotBase58)?;
-        let key = bytes
-            .strip_prefix(&PEER_ID_PREFIX)
-            .ok_or(PeerKeyError::NotEd25519)?;
-        let key = key
-            .try_into()
-            .map_err(|_| PeerKeyError::WrongLength { got: key.len() })?;
+        let bytes = bs58::decode(text).into_vec().map_err(|_| PeerKeyError::NotBase58)?;
+        let key = bytes.strip_prefix(&PEER_ID_PREFIX).ok_or(PeerKeyError::NotEd25519)?;
+        let key = key.try_into().map_err(|_| PeerKeyError::WrongLength { got: key.len() })?;
         Ok(Self(key))
     }
 }
@@ -165,9 +151,7 @@ impl IdentityKey {
 
     /// Restores the identity with this seed, the private key of RFC 8032 §5.1.5.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self {
-            signing: SigningKey::from_bytes(seed),
-        }
+        Self { signing: SigningKey::from_bytes(seed) }
     }
 
     /// Returns the seed, to be wrapped and stored.
@@ -191,9 +175,7 @@ impl IdentityKey {
 
 impl fmt::Debug for IdentityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdentityKey")
-            .field("peer", &self.peer())
-            .finish_non_exhaustive()
+        f.debug_struct("IdentityKey").field("peer", &self.peer()).finish_non_exhaustive()
     }
 }
 
@@ -221,19 +203,10 @@ pub(crate) fn in_domain(domain: &'static str, message: &[u8]) -> Vec<u8> {
 }
 
 /// Checks a signature by `key` over exactly `signed`.
-pub(crate) fn verify(
-    key: &[u8; 32],
-    signed: &[u8],
-    signature: &[u8],
-) -> Result<(), SignatureError> {
+pub(crate) fn verify(key: &[u8; 32], signed: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
     let key = VerifyingKey::from_bytes(key).map_err(|_| SignatureError::NotAKey)?;
-    let signature = signature
-        .try_into()
-        .map_err(|_| SignatureError::WrongLength {
-            got: signature.len(),
-        })?;
-    key.verify_strict(signed, &Signature::from_bytes(signature))
-        .map_err(|_| SignatureError::Mismatch)
+    let signature = signature.try_into().map_err(|_| SignatureError::WrongLength { got: signature.len() })?;
+    key.verify_strict(signed, &Signature::from_bytes(signature)).map_err(|_| SignatureError::Mismatch)
 }
 
 /// Writes bytes in lower-case hexadecimal.

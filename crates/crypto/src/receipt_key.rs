@@ -64,18 +64,12 @@ impl ReceiptKey {
     ///
     /// [`RandomError`] where the operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
-        Ok(Self {
-            id: ReceiptKeyId(random()?),
-            key: Zeroizing::new(random()?),
-        })
+        Ok(Self { id: ReceiptKeyId(random()?), key: Zeroizing::new(random()?) })
     }
 
     /// Restores a key from its parts.
     pub fn from_parts(id: ReceiptKeyId, key: [u8; 32]) -> Self {
-        Self {
-            id,
-            key: Zeroizing::new(key),
-        }
+        Self { id, key: Zeroizing::new(key) }
     }
 
     /// Returns the key's name.
@@ -96,16 +90,8 @@ impl ReceiptKey {
     /// # Errors
     ///
     /// [`SealError::TooLong`]; [`SealError::Random`] where the operating system gives no nonce.
-    pub fn seal(
-        &self,
-        direction: Direction,
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, SealError> {
-        let too_long = || SealError::TooLong {
-            max: MAX_PLAINTEXT_BYTES,
-            got: plaintext.len(),
-        };
+    pub fn seal(&self, direction: Direction, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
+        let too_long = || SealError::TooLong { max: MAX_PLAINTEXT_BYTES, got: plaintext.len() };
         if plaintext.len() > MAX_PLAINTEXT_BYTES {
             return Err(too_long());
         }
@@ -113,13 +99,7 @@ impl ReceiptKey {
         let aad = self.associated(direction, aad);
         let sealed = self
             .cipher()
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plaintext,
-                    aad: &aad,
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: &aad })
             .map_err(|_| too_long())?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
@@ -130,34 +110,18 @@ impl ReceiptKey {
     ///
     /// [`OpenError::TooLong`], [`OpenError::Malformed`] where it is shorter than nonce and tag, and
     /// [`OpenError::NotAuthentic`].
-    pub fn open(
-        &self,
-        direction: Direction,
-        aad: &[u8],
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, OpenError> {
+    pub fn open(&self, direction: Direction, aad: &[u8], bytes: &[u8]) -> Result<Vec<u8>, OpenError> {
         const MAX: usize = MAX_PLAINTEXT_BYTES + NONCE_BYTES + TAG_BYTES;
         if bytes.len() > MAX {
-            return Err(OpenError::TooLong {
-                max: MAX,
-                got: bytes.len(),
-            });
+            return Err(OpenError::TooLong { max: MAX, got: bytes.len() });
         }
-        let (nonce, sealed) = bytes
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(OpenError::Malformed)?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Malformed)?;
         if sealed.len() < TAG_BYTES {
             return Err(OpenError::Malformed);
         }
         let aad = self.associated(direction, aad);
         self.cipher()
-            .decrypt(
-                &XNonce::from(*nonce),
-                Payload {
-                    msg: sealed,
-                    aad: &aad,
-                },
-            )
+            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &aad })
             .map_err(|_| OpenError::NotAuthentic)
     }
 
@@ -173,9 +137,7 @@ impl ReceiptKey {
 
 impl fmt::Debug for ReceiptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReceiptKey")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("ReceiptKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

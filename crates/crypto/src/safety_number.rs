@@ -33,18 +33,11 @@ pub fn fingerprint(peer: &PeerKey) -> String {
         .chain_update(key)
         .finalize();
     for _ in 1..ROUNDS {
-        hash = Sha512::new()
-            .chain_update(hash)
-            .chain_update(key)
-            .finalize();
+        hash = Sha512::new().chain_update(hash).chain_update(key).finalize();
     }
     hash.chunks_exact(GROUP_DIGITS)
         .take(GROUPS)
-        .map(|group| {
-            group
-                .iter()
-                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
-        })
+        .map(|group| group.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte)))
         .map(|number| format!("{:05}", number % 100_000))
         .collect()
 }
@@ -55,10 +48,7 @@ pub fn fingerprint(peer: &PeerKey) -> String {
 pub fn safety_number(a: &PeerKey, b: &PeerKey) -> String {
     let (a, b) = (fingerprint(a), fingerprint(b));
     let digits: Vec<char> = if a <= b { a + &b } else { b + &a }.chars().collect();
-    let groups: Vec<String> = digits
-        .chunks(GROUP_DIGITS)
-        .map(|group| group.iter().collect())
-        .collect();
+    let groups: Vec<String> = digits.chunks(GROUP_DIGITS).map(|group| group.iter().collect()).collect();
     groups.join(" ")
 }
 

@@ -202,9 +202,7 @@ pub enum OpenError {
     #[error("expected curve25519 keys that contribute to the secret, got one of small order")]
     WeakKey,
     /// The message's key is gone: it was opened before, or too many others came first.
-    #[error(
-        "expected a message whose key is still held, got number {index} of its chain: opened before or too late"
-    )]
+    #[error("expected a message whose key is still held, got number {index} of its chain: opened before or too late")]
     KeyGone {
         /// The message's place in its chain.
         index: u64,

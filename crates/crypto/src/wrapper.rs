@@ -90,10 +90,7 @@ pub struct PlainWrapper;
 impl KeyWrapper for PlainWrapper {
     fn wrap(&self, secret: &[u8]) -> Result<Vec<u8>, WrapError> {
         if secret.len() > MAX_SECRET_BYTES {
-            return Err(WrapError::TooLong {
-                max: MAX_SECRET_BYTES,
-                got: secret.len(),
-            });
+            return Err(WrapError::TooLong { max: MAX_SECRET_BYTES, got: secret.len() });
         }
         let header = header(WrapperKind::Plain);
         Ok([header.as_slice(), &checksum(&header, secret), secret].concat())
@@ -103,23 +100,15 @@ impl KeyWrapper for PlainWrapper {
         let rest = wrapped.strip_prefix(&MAGIC).ok_or(WrapError::NotWrapped)?;
         let (&[version, kind], rest) = rest.split_first_chunk().ok_or(WrapError::NotWrapped)?;
         if version != VERSION {
-            return Err(WrapError::OtherVersion {
-                expected: VERSION,
-                got: version,
-            });
+            return Err(WrapError::OtherVersion { expected: VERSION, got: version });
         }
         let (expected, got) = (WrapperKind::Plain, WrapperKind::from_byte(kind));
         if got != expected {
             return Err(WrapError::OtherWrapper { expected, got });
         }
-        let (sum, secret) = rest
-            .split_first_chunk::<CHECKSUM_BYTES>()
-            .ok_or(WrapError::Damaged)?;
+        let (sum, secret) = rest.split_first_chunk::<CHECKSUM_BYTES>().ok_or(WrapError::Damaged)?;
         if secret.len() > MAX_SECRET_BYTES {
-            return Err(WrapError::TooLong {
-                max: MAX_SECRET_BYTES,
-                got: secret.len(),
-            });
+            return Err(WrapError::TooLong { max: MAX_SECRET_BYTES, got: secret.len() });
         }
         if *sum != checksum(&header(expected), secret) {
             return Err(WrapError::Damaged);
@@ -134,11 +123,7 @@ fn header(kind: WrapperKind) -> Vec<u8> {
 
 fn checksum(header: &[u8], secret: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut sum = [0; CHECKSUM_BYTES];
-    blake3::Hasher::new()
-        .update(header)
-        .update(secret)
-        .finalize_xof()
-        .fill(&mut sum);
+    blake3::Hasher::new().update(header).update(secret).finalize_xof().fill(&mut sum);
     sum
 }
 
@@ -158,9 +143,7 @@ pub enum WrapError {
     #[error("expected a wrapped key, got bytes without its header: not a key file, or damaged")]
     NotWrapped,
     /// The header is of another version.
-    #[error(
-        "expected a wrapped key of version {expected}, got version {got}: made by a newer version of the program"
-    )]
+    #[error("expected a wrapped key of version {expected}, got version {got}: made by a newer version of the program")]
     OtherVersion {
         /// The version read here.
         expected: u8,
@@ -168,9 +151,7 @@ pub enum WrapError {
         got: u8,
     },
     /// Another wrapper made it.
-    #[error(
-        "expected a key protected by {expected}, got one protected by {got}: open it the way it was made"
-    )]
+    #[error("expected a key protected by {expected}, got one protected by {got}: open it the way it was made")]
     OtherWrapper {
         /// What this wrapper makes.
         expected: WrapperKind,
@@ -194,13 +175,7 @@ mod tests {
             let wrapped = PlainWrapper.wrap(secret).unwrap();
             assert_eq!(**PlainWrapper.unwrap(&wrapped).unwrap(), *secret);
         }
-        assert_eq!(
-            PlainWrapper.wrap(&[7; 65_537]),
-            Err(WrapError::TooLong {
-                max: 65_536,
-                got: 65_537
-            })
-        );
+        assert_eq!(PlainWrapper.wrap(&[7; 65_537]), Err(WrapError::TooLong { max: 65_536, got: 65_537 }));
     }
 
     /// Pins the format: what an earlier build wrapped.
@@ -246,10 +221,7 @@ mod tests {
             assert!(PlainWrapper.unwrap(&altered).is_err(), "bit {bit}");
         }
         for length in 0..wrapped.len() {
-            assert!(
-                PlainWrapper.unwrap(&wrapped[..length]).is_err(),
-                "{length} bytes"
-            );
+            assert!(PlainWrapper.unwrap(&wrapped[..length]).is_err(), "{length} bytes");
         }
     }
 

@@ -182,9 +182,7 @@ impl Batch<'_> {
             )?,
             Record::Inbox(batch) => self.inbox(batch, 1)?,
             Record::Pended(pended) => self.pended(pended)?,
-            Record::Released { at, sender, flow, first, parts } => {
-                self.released(*at, sender, *flow, *first, *parts)?
-            }
+            Record::Released { at, sender, flow, first, parts } => self.released(*at, sender, *flow, *first, *parts)?,
             Record::PendedDropped { sender, flow, seqs } => {
                 for (from, to) in seqs.iter() {
                     self.drop_pended(sender, *flow, from, to)?;
@@ -243,10 +241,7 @@ impl Batch<'_> {
             self.run("INSERT INTO out_multipart VALUES (?1, ?2, ?3)", params![key, first.cast_signed(), parts])?;
         }
         for (seq, old) in &batch.retry_of {
-            self.run(
-                "INSERT INTO out_retry VALUES (?1, ?2, ?3)",
-                params![key, seq.cast_signed(), old.to_bytes()],
-            )?;
+            self.run("INSERT INTO out_retry VALUES (?1, ?2, ?3)", params![key, seq.cast_signed(), old.to_bytes()])?;
         }
         for (stream, seq) in &batch.stream_tails {
             self.run(
@@ -358,10 +353,8 @@ impl Batch<'_> {
     fn inbox(&self, batch: &InboxBatch, parts: u32) -> Result<usize, StoreError> {
         let seqs: IntervalSet = batch.messages.iter().map(|(seq, _)| *seq).collect();
         let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(0) };
-        let messages = batch
-            .messages
-            .iter()
-            .fold(Writer::default(), |writer, (seq, encoded)| writer.number(*seq).bytes(encoded));
+        let messages =
+            batch.messages.iter().fold(Writer::default(), |writer, (seq, encoded)| writer.number(*seq).bytes(encoded));
         let all = if parts > 1 { IntervalSet::of(first, first + u64::from(parts) - 1) } else { seqs };
         let last = last.max(all.last().unwrap_or(last));
         self.run(
@@ -408,24 +401,16 @@ impl Batch<'_> {
     }
 
     /// Moves a message from the pended to the inbox, its payloads joined.
-    fn released(
-        &self,
-        at: At,
-        sender: &PeerKey,
-        flow: FlowId,
-        first: Seq,
-        parts: u32,
-    ) -> Result<usize, StoreError> {
+    fn released(&self, at: At, sender: &PeerKey, flow: FlowId, first: Seq, parts: u32) -> Result<usize, StoreError> {
         let last = first + u64::from(parts) - 1;
         let mut statement = self.db.prepare_cached(
             "SELECT class, received, hops, encoded FROM pended
              WHERE flow = ?1 AND sender = ?2 AND seq BETWEEN ?3 AND ?4 ORDER BY seq",
         )?;
         let rows: Vec<(u32, i64, u32, Vec<u8>)> = statement
-            .query_map(
-                params![flow_key(flow), sender.as_bytes(), first.cast_signed(), last.cast_signed()],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-            )?
+            .query_map(params![flow_key(flow), sender.as_bytes(), first.cast_signed(), last.cast_signed()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?
             .collect::<Result<_, _>>()?;
         let mut whole: Option<tidings_core::wire::MessageContent> = None;
         let mut payload = Vec::new();
@@ -462,10 +447,9 @@ impl Batch<'_> {
              WHERE flow = ?1 AND first <= ?3 AND last >= ?2 AND sender = ?4",
         )?;
         let rows: Vec<(i64, Vec<u8>, Option<Vec<u8>>)> = statement
-            .query_map(
-                params![flow_key(flow), from.cast_signed(), to.cast_signed(), sender.as_bytes()],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-            )?
+            .query_map(params![flow_key(flow), from.cast_signed(), to.cast_signed(), sender.as_bytes()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
             .collect::<Result<_, _>>()?;
         for (row, all, before) in rows {
             let all = Reader::new(all).set()?;

@@ -187,9 +187,9 @@ fn read_key(path: &Path, wrapper: &dyn KeyWrapper) -> Result<Option<Zeroizing<[u
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(path)(error)),
     };
-    let secret =
-        wrapper.unwrap(&wrapped).map_err(|source| HomeError::Wrapped { path: path.to_owned(), source })?;
-    let key = secret.as_slice().try_into().map_err(|_| HomeError::Length { path: path.to_owned(), got: secret.len() })?;
+    let secret = wrapper.unwrap(&wrapped).map_err(|source| HomeError::Wrapped { path: path.to_owned(), source })?;
+    let key =
+        secret.as_slice().try_into().map_err(|_| HomeError::Length { path: path.to_owned(), got: secret.len() })?;
     Ok(Some(Zeroizing::new(key)))
 }
 

@@ -62,20 +62,17 @@ impl Store {
         let mut statement = self.connection.prepare_cached("SELECT inner FROM out_parcel WHERE parcel = ?1")?;
         let mut found = Vec::with_capacity(parcels.len());
         for parcel in parcels {
-            let inner: Option<Vec<u8>> =
-                statement.query_row([parcel.0.cast_signed()], |row| row.get(0)).optional()?;
+            let inner: Option<Vec<u8>> = statement.query_row([parcel.0.cast_signed()], |row| row.get(0)).optional()?;
             found.extend(inner.map(|inner| (*parcel, inner.into())));
         }
         Ok(Loaded::OutParcels(found))
     }
 
     fn idempotent(&self, key: &[u8; 16]) -> Result<Loaded, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body, flow, seq, accepted FROM idempotency WHERE key = ?1")?;
-        let row: Option<(Vec<u8>, i64, i64, i64)> = statement
-            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-            .optional()?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT body, flow, seq, accepted FROM idempotency WHERE key = ?1")?;
+        let row: Option<(Vec<u8>, i64, i64, i64)> =
+            statement.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()?;
         let answer = match row {
             None => None,
             Some((body, flow, seq, accepted)) => Some(FirstAnswer {

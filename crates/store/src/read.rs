@@ -135,12 +135,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] if the database cannot be read.
-    pub fn inbox(
-        &self,
-        after: Option<At>,
-        limit: usize,
-        kind: Option<&str>,
-    ) -> Result<Vec<InboxMessage>, StoreError> {
+    pub fn inbox(&self, after: Option<At>, limit: usize, kind: Option<&str>) -> Result<Vec<InboxMessage>, StoreError> {
         let place = after.map_or(-1, event_row);
         let mut statement = self.connection.prepare_cached(
             "SELECT inbox.row, sender, flow, class, received, hops, messages, inbox_consumed.seqs
@@ -279,10 +274,10 @@ impl Store {
                 wall: Wall(number(row, 5)?),
             });
         }
-        let (oldest, count): (Option<i64>, i64) =
-            self.connection.prepare_cached("SELECT min(row), count(*) FROM changed")?.query_row([], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let (oldest, count): (Option<i64>, i64) = self
+            .connection
+            .prepare_cached("SELECT min(row), count(*) FROM changed")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         // Rows are only ever forgotten when the table is full.
         page.lagged = count >= crate::apply::MAX_EVENTS && oldest.is_some_and(|oldest| oldest > event_row(after) + 1);
         Ok(page)
@@ -303,16 +298,15 @@ impl Store {
         accepted_at: Wall,
     ) -> Result<StoredMessage, StoreError> {
         let key = flow_key(flow.flow);
-        let mut ended = self
-            .connection
-            .prepare_cached("SELECT ending, last FROM ended WHERE flow = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1")?;
+        let mut ended = self.connection.prepare_cached(
+            "SELECT ending, last FROM ended WHERE flow = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1",
+        )?;
         let mut rows = ended.query(params![key, seq.cast_signed()])?;
         let state = match rows.next()? {
             Some(row) if number(row, 1)? >= seq => ending_of(row.get(0)?)?.state(),
             Some(_) | None => flow.state_of(seq),
         };
-        let mut retry =
-            self.connection.prepare_cached("SELECT old FROM out_retry WHERE flow = ?1 AND seq = ?2")?;
+        let mut retry = self.connection.prepare_cached("SELECT old FROM out_retry WHERE flow = ?1 AND seq = ?2")?;
         let mut rows = retry.query(params![key, seq.cast_signed()])?;
         let retry_of = match rows.next()? {
             Some(row) => Some(MessageId::from_bytes(array(&blob(row, 0)?)?)),

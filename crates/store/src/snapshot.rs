@@ -34,10 +34,8 @@ impl Store {
         snapshot.out_parcels =
             self.rows("SELECT parcel, peer, flow, seqs, session, floor, deadline FROM out_parcel", out_parcel)?;
         snapshot.in_flows = self.rows("SELECT flow, sender, state FROM in_flow", in_flow)?;
-        snapshot.pended = self.rows(
-            "SELECT sender, flow, seq, class, received, hops, predecessor, part, parts FROM pended",
-            pended,
-        )?;
+        snapshot.pended =
+            self.rows("SELECT sender, flow, seq, class, received, hops, predecessor, part, parts FROM pended", pended)?;
         snapshot.stream_tails = self.rows("SELECT peer, stream, flow, seq FROM out_stream", |row| {
             let id = MessageId { flow: flow_of(row.get(2)?), seq: number(row, 3)? };
             Ok((peer(&blob(row, 0)?)?, row.get(1)?, id))

@@ -12,18 +12,13 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// Both clocks now.
     pub(crate) fn now(&self) -> Now {
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now {
-            mono: time::Instant(micros),
-            wall: wall(),
-        }
+        Now { mono: time::Instant(micros), wall: wall() }
     }
 
     /// The machine's moment of an engine deadline.
@@ -37,8 +32,6 @@ const FAR_FUTURE_MICROS: u64 = 1_000 * 365 * 86_400 * 1_000_000;
 
 /// The wall clock; a clock before 1970 reads as 1970.
 pub(crate) fn wall() -> Wall {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -26,12 +26,8 @@ pub const DEFAULT_API: &str = "127.0.0.1:7420";
 pub const DEFAULT_LOG: &str = "warn";
 /// Where a node listens unless told otherwise: QUIC and TCP on all interfaces. Port 0 stands for one that is
 /// chosen at the first start and kept.
-pub const DEFAULT_ADDRESSES: [&str; 4] = [
-    "/ip4/0.0.0.0/udp/0/quic-v1",
-    "/ip4/0.0.0.0/tcp/0",
-    "/ip6/::/udp/0/quic-v1",
-    "/ip6/::/tcp/0",
-];
+pub const DEFAULT_ADDRESSES: [&str; 4] =
+    ["/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0", "/ip6/::/udp/0/quic-v1", "/ip6/::/tcp/0"];
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,11 +119,7 @@ impl FromStr for ApiAddress {
     type Err = std::net::AddrParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            Ok(Self::Off)
-        } else {
-            text.parse().map(Self::At)
-        }
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
     }
 }
 

@@ -138,9 +138,7 @@ enum Wake {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Booted {
-            engine, database, ..
-        } = parts.booted;
+        let Booted { engine, database, .. } = parts.booted;
         Self {
             config: parts.config,
             clock: parts.clock,

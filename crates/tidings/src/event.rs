@@ -100,10 +100,7 @@ pub struct StateChange {
 impl StateChange {
     /// Returns the ids of the messages, rising.
     pub fn ids(&self) -> impl Iterator<Item = MessageId> + '_ {
-        self.seqs.seqs().map(|seq| MessageId {
-            flow: self.flow,
-            seq,
-        })
+        self.seqs.seqs().map(|seq| MessageId { flow: self.flow, seq })
     }
 
     /// Returns whether the message is among them.

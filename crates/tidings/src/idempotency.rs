@@ -13,10 +13,7 @@ pub(crate) fn of(scope: &str, key: &str, submission: &Submission) -> Idempotency
     field(&mut body, &submission.lifetime.as_millis().to_le_bytes());
     field(&mut body, submission.kind.as_bytes());
     field(&mut body, &submission.payload);
-    field(
-        &mut body,
-        submission.stream.as_deref().unwrap_or_default().as_bytes(),
-    );
+    field(&mut body, submission.stream.as_deref().unwrap_or_default().as_bytes());
     for (name, value) in &submission.headers {
         field(&mut body, name.as_bytes());
         field(&mut body, value.as_bytes());
@@ -24,10 +21,7 @@ pub(crate) fn of(scope: &str, key: &str, submission: &Submission) -> Idempotency
     if let Some(id) = submission.reply_to {
         field(&mut body, &id.to_bytes());
     }
-    Idempotency {
-        key: short(&name),
-        body: short(&body),
-    }
+    Idempotency { key: short(&name), body: short(&body) }
 }
 
 /// Hashes a field behind its length, so that no two lists of fields look the same.

@@ -36,13 +36,7 @@ impl Inbox {
     }
 
     fn from<S: Source>(source: S, news: broadcast::Receiver<News>, stage: Stage) -> Self {
-        let reader = Reader {
-            source,
-            news,
-            reached: At::default(),
-            stage,
-            ready: VecDeque::new(),
-        };
+        let reader = Reader { source, news, reached: At::default(), stage, ready: VecDeque::new() };
         Self {
             inner: Box::pin(futures::stream::unfold(reader, |mut reader| async move {
                 let message = reader.next().await?;
@@ -131,32 +125,22 @@ impl<S: Source> Reader<S> {
 ///
 /// The engine has read every one of them before it stored the batch.
 pub(crate) fn messages_of(batch: &InboxBatch) -> impl Iterator<Item = InboxMessage> + '_ {
-    batch
-        .messages
-        .iter()
-        .zip(0u64..)
-        .filter_map(|((seq, encoded), offset)| {
-            let content = decode_content(encoded.clone()).ok()?;
-            Some(InboxMessage {
-                at: At {
-                    boot: batch.at.boot,
-                    n: batch.at.n + offset,
-                },
-                id: MessageId {
-                    flow: batch.flow,
-                    seq: *seq,
-                },
-                from: batch.sender,
-                kind: content.kind,
-                payload: content.payload,
-                stream: content.stream,
-                headers: content.headers,
-                class: batch.class,
-                reply_to: content.reply_to,
-                sent_at: content.sent_at,
-                expires_at: content.expires_at,
-                received_at: batch.received_at,
-                hops: batch.hops,
-            })
+    batch.messages.iter().zip(0u64..).filter_map(|((seq, encoded), offset)| {
+        let content = decode_content(encoded.clone()).ok()?;
+        Some(InboxMessage {
+            at: At { boot: batch.at.boot, n: batch.at.n + offset },
+            id: MessageId { flow: batch.flow, seq: *seq },
+            from: batch.sender,
+            kind: content.kind,
+            payload: content.payload,
+            stream: content.stream,
+            headers: content.headers,
+            class: batch.class,
+            reply_to: content.reply_to,
+            sent_at: content.sent_at,
+            expires_at: content.expires_at,
+            received_at: batch.received_at,
+            hops: batch.hops,
         })
+    })
 }

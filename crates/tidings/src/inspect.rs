@@ -35,9 +35,7 @@ pub enum DatabaseFinding {
 pub fn inspect(dir: &Path, keys: &dyn KeyWrapper) -> Inspection {
     let identity = Home::identity_of(dir, keys);
     Inspection {
-        identity: identity
-            .map(|identity| identity.map(|identity| identity.peer()))
-            .map_err(|error| error.to_string()),
+        identity: identity.map(|identity| identity.map(|identity| identity.peer())).map_err(|error| error.to_string()),
         database: database(dir, keys),
     }
 }
@@ -81,10 +79,7 @@ mod tests {
         let home = Home::open(dir.path(), &PlainWrapper).unwrap();
         let peer = home.identity().peer();
         drop(Store::open(home.database(), home.key()).unwrap());
-        assert_eq!(
-            inspect(dir.path(), &PlainWrapper).database,
-            DatabaseFinding::InUse
-        );
+        assert_eq!(inspect(dir.path(), &PlainWrapper).database, DatabaseFinding::InUse);
         drop(home);
         let inspection = inspect(dir.path(), &PlainWrapper);
         assert_eq!(inspection.identity, Ok(Some(peer)));

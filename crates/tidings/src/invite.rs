@@ -16,9 +16,7 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 #[non_exhaustive]
 pub enum InviteError {
     /// It is no invite, or was cut or altered on the way.
-    #[error(
-        "this is no invite, or a part of it is missing; copy all of it, from \"{SCHEME}\" to the end"
-    )]
+    #[error("this is no invite, or a part of it is missing; copy all of it, from \"{SCHEME}\" to the end")]
     NotAnInvite,
     /// The node did not take it.
     #[error(transparent)]
@@ -94,14 +92,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_invites() {
-        for text in [
-            "",
-            "tidings:",
-            "tidings:a",
-            "tidings:a1",
-            "mailto:aaaa",
-            "tidings:ab",
-        ] {
+        for text in ["", "tidings:", "tidings:a", "tidings:a1", "mailto:aaaa", "tidings:ab"] {
             assert_eq!(from_text(text), Err(InviteError::NotAnInvite), "{text}");
         }
     }

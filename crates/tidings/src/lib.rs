@@ -65,15 +65,13 @@ pub use tidings_core::ids::{At, AtError, FlowId, LinkId, MessageId, MessageIdErr
 pub use tidings_core::interval::IntervalSet;
 pub use tidings_core::links::{Address, AddressError, LinkKind};
 pub use tidings_core::message::{
-    Accepted, Change, DEFAULT_LIFETIME, Ending, FailureCode, InboxMessage, MAX_HEADER_BYTES,
-    MAX_HEADERS, MAX_LIFETIME, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MessageState, OWN_KINDS, Refusal,
-    Step,
+    Accepted, Change, DEFAULT_LIFETIME, Ending, FailureCode, InboxMessage, MAX_HEADER_BYTES, MAX_HEADERS, MAX_LIFETIME,
+    MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MessageState, OWN_KINDS, Refusal, Step,
 };
 pub use tidings_core::record::Contact;
 pub use tidings_core::time::Wall;
 pub use tidings_core::trust::Evidence;
 pub use tidings_core::view::{Counters, LinkView, PeerView, View};
 pub use tidings_crypto::{
-    KeyWrapper, PeerKey as PeerId, PeerKeyError as PeerIdError, PlainWrapper, fingerprint,
-    safety_number,
+    KeyWrapper, PeerKey as PeerId, PeerKeyError as PeerIdError, PlainWrapper, fingerprint, safety_number,
 };

@@ -30,11 +30,7 @@ pub(crate) const WRITE_GRANT_BYTES: u64 = 256 * 1024;
 #[derive(Debug)]
 pub(crate) enum LinkIo {
     /// Bytes came; the permit lets the reader go on once they are handled.
-    Read {
-        link: LinkId,
-        bytes: Bytes,
-        permit: OwnedSemaphorePermit,
-    },
+    Read { link: LinkId, bytes: Bytes, permit: OwnedSemaphorePermit },
     /// So many bytes are written.
     Written { link: LinkId, bytes: u64 },
     /// The link is over.
@@ -127,11 +123,7 @@ async fn read_all<S: AsyncRead>(link: LinkId, mut stream: ReadHalf<S>, io: mpsc:
         } else if count < size / 4 {
             size = least.max(size / 2);
         }
-        let read = LinkIo::Read {
-            link,
-            bytes,
-            permit,
-        };
+        let read = LinkIo::Read { link, bytes, permit };
         if io.send(read).await.is_err() {
             return;
         }
@@ -209,9 +201,7 @@ mod tests {
 
     #[test]
     fn small_chunks_are_joined_and_keep_their_order() {
-        let chunks: Vec<Bytes> = (0..3000u32)
-            .map(|n| Bytes::copy_from_slice(&n.to_be_bytes().repeat(10)))
-            .collect();
+        let chunks: Vec<Bytes> = (0..3000u32).map(|n| Bytes::copy_from_slice(&n.to_be_bytes().repeat(10))).collect();
         let whole: Vec<u8> = chunks.concat();
         let pieces = gather(chunks);
         assert_eq!(pieces.concat(), whole);
@@ -222,21 +212,13 @@ mod tests {
     struct Flood;
 
     impl AsyncRead for Flood {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buffer: &mut [u8],
-        ) -> Poll<std::io::Result<usize>> {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<std::io::Result<usize>> {
             Poll::Ready(Ok(buffer.len()))
         }
     }
 
     impl AsyncWrite for Flood {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &[u8],
-        ) -> Poll<std::io::Result<usize>> {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
             Poll::Pending
         }
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -254,12 +236,7 @@ mod tests {
         let mut held = Vec::new();
         let mut bytes = 0;
         for _ in 0..READS_WAITING {
-            let Some(LinkIo::Read {
-                bytes: read,
-                permit,
-                ..
-            }) = events.recv().await
-            else {
+            let Some(LinkIo::Read { bytes: read, permit, .. }) = events.recv().await else {
                 panic!("the reader stopped");
             };
             bytes += read.len();
@@ -277,21 +254,13 @@ mod tests {
     struct Broken;
 
     impl AsyncRead for Broken {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &mut [u8],
-        ) -> Poll<std::io::Result<usize>> {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
             Poll::Pending
         }
     }
 
     impl AsyncWrite for Broken {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &[u8],
-        ) -> Poll<std::io::Result<usize>> {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
             Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
         }
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -309,9 +278,6 @@ mod tests {
         link.push(Bytes::from_static(b"hello"));
         link.flush();
         let ended = events.recv().await;
-        assert!(
-            matches!(ended, Some(LinkIo::Ended { link: LinkId(1) })),
-            "{ended:?}"
-        );
+        assert!(matches!(ended, Some(LinkIo::Ended { link: LinkId(1) })), "{ended:?}");
     }
 }

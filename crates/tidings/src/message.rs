@@ -106,11 +106,7 @@ impl Message {
     /// Sets an idempotency key that is distinct from equal keys of other scopes: an application that serves several
     /// callers gives each its own.
     #[must_use]
-    pub fn scoped_idempotency_key(
-        mut self,
-        scope: impl Into<String>,
-        key: impl Into<String>,
-    ) -> Self {
+    pub fn scoped_idempotency_key(mut self, scope: impl Into<String>, key: impl Into<String>) -> Self {
         self.key = Some((scope.into(), key.into()));
         self
     }
@@ -128,9 +124,7 @@ impl Message {
 
     pub(crate) fn into_submission(self) -> Submission {
         let mut submission = self.submission;
-        submission.idempotency = self
-            .key
-            .map(|(scope, key)| idempotency::of(&scope, &key, &submission));
+        submission.idempotency = self.key.map(|(scope, key)| idempotency::of(&scope, &key, &submission));
         submission
     }
 }
@@ -145,11 +139,7 @@ pub struct MessageHandle {
 
 impl MessageHandle {
     pub(crate) fn new(node: Node, accepted: Accepted, states: Option<StateWatch>) -> Self {
-        Self {
-            node,
-            accepted,
-            states,
-        }
+        Self { node, accepted, states }
     }
 
     /// Returns its id, the same at both ends.

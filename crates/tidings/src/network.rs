@@ -74,11 +74,7 @@ pub(crate) fn build(identity: &IdentityKey, preset: &Preset) -> io::Result<Swarm
     let transports = || {
         SwarmBuilder::with_existing_identity(keypair.clone())
             .with_tokio()
-            .with_tcp(
-                tcp::Config::default().nodelay(true),
-                (tls::Config::new, noise::Config::new),
-                yamux_config,
-            )
+            .with_tcp(tcp::Config::default().nodelay(true), (tls::Config::new, noise::Config::new), yamux_config)
             .map_err(io::Error::other)
             .map(|phase| phase.with_quic_config(|config| tune_quic(config, preset)))
     };
@@ -200,18 +196,11 @@ const MAX_OWN_ADDRESSES: usize = 16;
 /// The addresses that others may reach this node at, for its card: loopback only where there is nothing else.
 pub(crate) fn own_addresses<'a>(listeners: impl Iterator<Item = &'a Multiaddr>) -> Vec<Address> {
     let all: Vec<&Multiaddr> = listeners.collect();
-    let mut told: Vec<&Multiaddr> = all
-        .iter()
-        .copied()
-        .filter(|address| is_useful_on_lan(address))
-        .collect();
+    let mut told: Vec<&Multiaddr> = all.iter().copied().filter(|address| is_useful_on_lan(address)).collect();
     if told.is_empty() {
         told = all;
     }
-    told.into_iter()
-        .filter_map(core_address)
-        .take(MAX_OWN_ADDRESSES)
-        .collect()
+    told.into_iter().filter_map(core_address).take(MAX_OWN_ADDRESSES).collect()
 }
 
 #[cfg(test)]

@@ -68,9 +68,7 @@ pub struct Dialled {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node")
-            .field("peer", &self.shared.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("peer", &self.shared.peer).finish_non_exhaustive()
     }
 }
 
@@ -81,9 +79,7 @@ impl Node {
     }
 
     pub(crate) fn new(shared: Shared) -> Self {
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared: Arc::new(shared) }
     }
 
     /// Returns who this node is.
@@ -91,7 +87,7 @@ impl Node {
         self.shared.peer
     }
 
-        /// Returns which incarnation of the node runs: events of an earlier one have a lower [`At::boot`].
+    /// Returns which incarnation of the node runs: events of an earlier one have a lower [`At::boot`].
     pub fn boot(&self) -> u64 {
         self.shared.status.borrow().boot
     }
@@ -110,8 +106,8 @@ impl Node {
             state: status.state,
             reasons: status.reasons,
             listen_addresses: status.listen_addresses,
-                        profile: self.shared.profile,
-            
+            profile: self.shared.profile,
+
             uptime: self.shared.started.elapsed(),
             counters: counters.unwrap_or_default(),
         }
@@ -156,8 +152,9 @@ impl Node {
             let arrival = async {
                 loop {
                     match news.recv().await {
-                        Ok(News::Received(_) | News::Released(_))
-                        | Err(broadcast::error::RecvError::Lagged(_)) => return Ok(()),
+                        Ok(News::Received(_) | News::Released(_)) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                            return Ok(());
+                        }
                         Err(broadcast::error::RecvError::Closed) => return Err(CallError::Stopped),
                         Ok(_) => {}
                     }
@@ -170,19 +167,8 @@ impl Node {
         }
     }
 
-    async fn read_inbox(
-        &self,
-        after: At,
-        limit: usize,
-        kind: Option<String>,
-    ) -> Result<Vec<InboxMessage>, CallError> {
-        self.read(|answer| Read::Inbox {
-            after,
-            limit,
-            kind,
-            answer,
-        })
-        .await
+    async fn read_inbox(&self, after: At, limit: usize, kind: Option<String>) -> Result<Vec<InboxMessage>, CallError> {
+        self.read(|answer| Read::Inbox { after, limit, kind, answer }).await
     }
 
     /// Says that the application has consumed messages; they are never shown again once this returns. Returns those
@@ -233,10 +219,8 @@ impl Node {
     ///
     /// The dial goes on if the future is dropped.
     pub async fn dial(&self, address: &str) -> Result<Dialled, DialError> {
-        let address = crate::config::check_dial(address).map_err(|reason| DialError::Address {
-            got: address.to_owned(),
-            reason,
-        })?;
+        let address = crate::config::check_dial(address)
+            .map_err(|reason| DialError::Address { got: address.to_owned(), reason })?;
         let reply = tokio::select! {
             reply = self.command(Command::Dial(address)) => reply?,
             () = self.sleep(DIAL_TIMEOUT) => Reply::DialFailed {
@@ -323,9 +307,7 @@ impl Node {
     pub async fn stopped(&self) {
         let mut status = self.shared.status.clone();
         // An error means that the driver is gone, which is the same.
-        let _ = status
-            .wait_for(|status| status.state == NodeState::Stopped)
-            .await;
+        let _ = status.wait_for(|status| status.state == NodeState::Stopped).await;
     }
 
     /// Returns where the node listens now: concrete addresses with `/p2p/…`, loopback included.
@@ -369,10 +351,7 @@ impl Node {
     /// Asks the database.
     async fn read<T>(&self, read: impl FnOnce(oneshot::Sender<T>) -> Read) -> Result<T, CallError> {
         let reads = Arc::clone(&self.shared.reads);
-        let permit = reads
-            .acquire_owned()
-            .await
-            .map_err(|_| CallError::Stopped)?;
+        let permit = reads.acquire_owned().await.map_err(|_| CallError::Stopped)?;
         self.ask(|answer| Call::Read(read(answer), permit)).await
     }
 
@@ -387,28 +366,19 @@ impl Node {
     }
 
     async fn call(&self, call: Call) -> Result<(), CallError> {
-        self.shared
-            .calls
-            .send(call)
-            .await
-            .map_err(|_| CallError::Stopped)
+        self.shared.calls.send(call).await.map_err(|_| CallError::Stopped)
     }
 
     /// Why an answer did not come.
     fn lost(&self) -> CallError {
         match self.shared.status.borrow().state {
             NodeState::Stopping | NodeState::Stopped => CallError::Stopped,
-            NodeState::Starting | NodeState::Active | NodeState::Degraded | NodeState::Paused => {
-                CallError::Unavailable
-            }
+            NodeState::Starting | NodeState::Active | NodeState::Degraded | NodeState::Paused => CallError::Unavailable,
         }
     }
 
     /// Asks until the database answers; `None` when the node has stopped.
-    async fn insist<T>(
-        &self,
-        read: impl Fn(oneshot::Sender<T>) -> Read + Send + Sync,
-    ) -> Option<T> {
+    async fn insist<T>(&self, read: impl Fn(oneshot::Sender<T>) -> Read + Send + Sync) -> Option<T> {
         loop {
             match self.read(&read).await {
                 Ok(answer) => return Some(answer),
@@ -423,38 +393,19 @@ impl Node {
 
 impl Source for Node {
     async fn messages(&self, after: At) -> Option<Vec<InboxMessage>> {
-        self.insist(|answer| Read::Inbox {
-            after,
-            limit: event::PAGE,
-            kind: None,
-            answer,
-        })
-        .await
+        self.insist(|answer| Read::Inbox { after, limit: event::PAGE, kind: None, answer }).await
     }
 
     async fn changes(&self, after: At) -> Option<ChangePage> {
-        self.insist(|answer| Read::Changes {
-            after,
-            limit: event::PAGE,
-            answer,
-        })
-        .await
+        self.insist(|answer| Read::Changes { after, limit: event::PAGE, answer }).await
     }
 }
 
 fn done(reply: Reply) -> Result<(), CallError> {
-    if reply == Reply::Done {
-        Ok(())
-    } else {
-        Err(unexpected(reply))
-    }
+    if reply == Reply::Done { Ok(()) } else { Err(unexpected(reply)) }
 }
 
 /// The error in a reply that is not the answer asked for.
 fn unexpected(reply: Reply) -> CallError {
-    if let Reply::Refused(refusal) = reply {
-        CallError::Refused(refusal)
-    } else {
-        CallError::Unavailable
-    }
+    if let Reply::Refused(refusal) = reply { CallError::Refused(refusal) } else { CallError::Unavailable }
 }

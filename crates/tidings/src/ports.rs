@@ -43,19 +43,13 @@ impl Place {
             Some(Protocol::Tcp(port)) => (Transport::Tcp, port),
             Some(_) | None => return None,
         };
-        Some(Self {
-            ip,
-            transport,
-            port,
-        })
+        Some(Self { ip, transport, port })
     }
 
     fn address(self) -> Multiaddr {
         let address = Multiaddr::from(self.ip);
         match self.transport {
-            Transport::Quic => address
-                .with(Protocol::Udp(self.port))
-                .with(Protocol::QuicV1),
+            Transport::Quic => address.with(Protocol::Udp(self.port)).with(Protocol::QuicV1),
             Transport::Tcp => address.with(Protocol::Tcp(self.port)),
         }
     }
@@ -89,11 +83,7 @@ pub(crate) fn settle(dir: &Path, wanted: &[Address]) -> Result<Vec<Multiaddr>, S
     let mut places = Vec::new();
     let mut refusal = None;
     let defaults = DEFAULT_ADDRESSES.map(|text| Address::new(text).expect("checked by a test"));
-    let (wanted, optional) = if wanted.is_empty() {
-        (defaults.as_slice(), true)
-    } else {
-        (wanted, false)
-    };
+    let (wanted, optional) = if wanted.is_empty() { (defaults.as_slice(), true) } else { (wanted, false) };
     for address in wanted {
         match choose(address, &kept, &chosen) {
             Ok(place) => {
@@ -109,15 +99,10 @@ pub(crate) fn settle(dir: &Path, wanted: &[Address]) -> Result<Vec<Multiaddr>, S
     if let (true, Some(refusal)) = (places.is_empty(), refusal) {
         return Err(refusal);
     }
-    if chosen
-        .iter()
-        .any(|(address, port)| kept.get(address) != Some(port))
-    {
+    if chosen.iter().any(|(address, port)| kept.get(address) != Some(port)) {
         let all = kept.into_iter().chain(chosen).collect();
-        write(&file, &all).map_err(|error| StartError::Unreadable {
-            dir: dir.to_owned(),
-            reason: error.to_string(),
-        })?;
+        write(&file, &all)
+            .map_err(|error| StartError::Unreadable { dir: dir.to_owned(), reason: error.to_string() })?;
     }
     Ok(places)
 }
@@ -127,26 +112,20 @@ fn choose(
     kept: &BTreeMap<String, u16>,
     chosen: &BTreeMap<String, u16>,
 ) -> Result<Place, StartError> {
-    let listen = |reason: String| StartError::Listen {
-        address: address.clone(),
-        reason,
-    };
-    let place = Place::read(address.as_str())
-        .ok_or_else(|| listen("expected an IP address with TCP or QUIC".to_owned()))?;
+    let listen = |reason: String| StartError::Listen { address: address.clone(), reason };
+    let place =
+        Place::read(address.as_str()).ok_or_else(|| listen("expected an IP address with TCP or QUIC".to_owned()))?;
     if place.port != 0 {
         return match place.probe() {
             Ok(_) => Ok(place),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(StartError::PortInUse {
-                address: address.clone(),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(StartError::PortInUse { address: address.clone() })
+            }
             Err(error) => Err(listen(error.to_string())),
         };
     }
     // The kept port first, then one that another address of this start has, then any.
-    let candidates = kept
-        .get(address.as_str())
-        .into_iter()
-        .chain(chosen.values());
+    let candidates = kept.get(address.as_str()).into_iter().chain(chosen.values());
     for port in candidates {
         let place = place.with_port(*port);
         if place.probe().is_ok() {
@@ -159,10 +138,7 @@ fn choose(
 
 /// Lost or damaged, the file costs only the ports.
 fn read(file: &Path) -> BTreeMap<String, u16> {
-    std::fs::read_to_string(file)
-        .ok()
-        .and_then(|text| toml::from_str(&text).ok())
-        .unwrap_or_default()
+    std::fs::read_to_string(file).ok().and_then(|text| toml::from_str(&text).ok()).unwrap_or_default()
 }
 
 fn write(file: &Path, ports: &BTreeMap<String, u16>) -> io::Result<()> {
@@ -183,16 +159,10 @@ mod tests {
     #[test]
     fn a_chosen_port_is_kept_and_shared_by_both_transports() {
         let dir = tempfile::tempdir().unwrap();
-        let wanted = [
-            address("/ip4/127.0.0.1/udp/0/quic-v1"),
-            address("/ip4/127.0.0.1/tcp/0"),
-        ];
+        let wanted = [address("/ip4/127.0.0.1/udp/0/quic-v1"), address("/ip4/127.0.0.1/tcp/0")];
         let first = settle(dir.path(), &wanted).unwrap();
-        let ports: Vec<u16> = first
-            .iter()
-            .filter_map(|address| Place::read(&address.to_string()))
-            .map(|place| place.port)
-            .collect();
+        let ports: Vec<u16> =
+            first.iter().filter_map(|address| Place::read(&address.to_string())).map(|place| place.port).collect();
         assert_ne!(ports[0], 0);
         assert_eq!(settle(dir.path(), &wanted).unwrap(), first);
     }

@@ -52,10 +52,7 @@ pub enum ResolveError {
         text: String,
     },
     /// Several fit.
-    #[error(
-        "{text:?} fits several peers: {}; give the peer id of the one you mean",
-        list(candidates)
-    )]
+    #[error("{text:?} fits several peers: {}; give the peer id of the one you mean", list(candidates))]
     Ambiguous {
         /// The text.
         text: String,
@@ -76,25 +73,14 @@ fn list(candidates: &[PeerKey]) -> String {
 /// before a piece of a peer id.
 pub(crate) fn resolve(text: &str, view: &View) -> Result<Resolved, ResolveError> {
     if let Some(contact) = view.contacts.iter().find(|contact| contact.name == text) {
-        return Ok(Resolved {
-            peer: contact.peer,
-            by: ResolvedBy::Contact {
-                verified: contact.verified,
-            },
-        });
+        return Ok(Resolved { peer: contact.peer, by: ResolvedBy::Contact { verified: contact.verified } });
     }
     if let Ok(peer) = text.parse() {
-        return Ok(Resolved {
-            peer,
-            by: ResolvedBy::PeerId,
-        });
+        return Ok(Resolved { peer, by: ResolvedBy::PeerId });
     }
     let named = view.peers.iter().filter(|peer| peer.name == text);
     if let Some(found) = only(text, named.map(|peer| peer.peer).collect())? {
-        return Ok(Resolved {
-            peer: found,
-            by: ResolvedBy::OwnName,
-        });
+        return Ok(Resolved { peer: found, by: ResolvedBy::OwnName });
     }
     let piece = text.strip_prefix(PEER_ID_START).unwrap_or(text);
     if piece.len() >= MIN_PIECE_CHARACTERS {
@@ -102,21 +88,14 @@ pub(crate) fn resolve(text: &str, view: &View) -> Result<Resolved, ResolveError>
         let known = known.chain(view.contacts.iter().map(|contact| contact.peer));
         let fitting = known.filter(|peer| has_piece(*peer, piece)).collect();
         if let Some(found) = only(text, fitting)? {
-            return Ok(Resolved {
-                peer: found,
-                by: ResolvedBy::Piece,
-            });
+            return Ok(Resolved { peer: found, by: ResolvedBy::Piece });
         }
     }
-    Err(ResolveError::Unknown {
-        text: text.to_owned(),
-    })
+    Err(ResolveError::Unknown { text: text.to_owned() })
 }
 
 fn has_piece(peer: PeerKey, piece: &str) -> bool {
-    peer.to_string()
-        .strip_prefix(PEER_ID_START)
-        .is_some_and(|rest| rest.contains(piece))
+    peer.to_string().strip_prefix(PEER_ID_START).is_some_and(|rest| rest.contains(piece))
 }
 
 /// The only peer among those found, if there is one.
@@ -125,10 +104,7 @@ fn only(text: &str, mut found: Vec<PeerKey>) -> Result<Option<PeerKey>, ResolveE
     found.dedup();
     if found.len() > 1 {
         found.truncate(MAX_CANDIDATES);
-        return Err(ResolveError::Ambiguous {
-            text: text.to_owned(),
-            candidates: found,
-        });
+        return Err(ResolveError::Ambiguous { text: text.to_owned(), candidates: found });
     }
     Ok(found.pop())
 }
@@ -158,31 +134,15 @@ mod tests {
 
     fn view() -> View {
         View {
-            peers: vec![
-                known(1, "ada"),
-                known(2, "twin"),
-                known(3, "twin"),
-                known(4, "bob"),
-            ],
-            contacts: vec![Contact {
-                peer: peer(5),
-                name: "bob".to_owned(),
-                verified: true,
-                added: Wall(0),
-            }],
+            peers: vec![known(1, "ada"), known(2, "twin"), known(3, "twin"), known(4, "bob")],
+            contacts: vec![Contact { peer: peer(5), name: "bob".to_owned(), verified: true, added: Wall(0) }],
             ..View::default()
         }
     }
 
     #[test]
     fn a_contact_goes_before_whoever_takes_its_name() {
-        assert_eq!(
-            resolve("bob", &view()),
-            Ok(Resolved {
-                peer: peer(5),
-                by: ResolvedBy::Contact { verified: true }
-            })
-        );
+        assert_eq!(resolve("bob", &view()), Ok(Resolved { peer: peer(5), by: ResolvedBy::Contact { verified: true } }));
     }
 
     #[test]
@@ -190,43 +150,19 @@ mod tests {
         let error = resolve("twin", &view()).unwrap_err();
         let mut candidates = vec![peer(2), peer(3)];
         candidates.sort_unstable();
-        assert_eq!(
-            error,
-            ResolveError::Ambiguous {
-                text: "twin".to_owned(),
-                candidates
-            }
-        );
+        assert_eq!(error, ResolveError::Ambiguous { text: "twin".to_owned(), candidates });
         assert_eq!(resolve("ada", &view()).unwrap().by, ResolvedBy::OwnName);
     }
 
     #[test]
     fn a_peer_id_is_found_whole_or_by_a_unique_piece_of_six() {
         let text = peer(9).to_string();
-        assert_eq!(
-            resolve(&text, &view()),
-            Ok(Resolved {
-                peer: peer(9),
-                by: ResolvedBy::PeerId
-            })
-        );
+        assert_eq!(resolve(&text, &view()), Ok(Resolved { peer: peer(9), by: ResolvedBy::PeerId }));
         let text = peer(1).to_string();
         let end = &text[text.len() - 8..];
-        assert_eq!(
-            resolve(end, &view()),
-            Ok(Resolved {
-                peer: peer(1),
-                by: ResolvedBy::Piece
-            })
-        );
+        assert_eq!(resolve(end, &view()), Ok(Resolved { peer: peer(1), by: ResolvedBy::Piece }));
         let short = &text[text.len() - 5..];
-        assert!(matches!(
-            resolve(short, &view()),
-            Err(ResolveError::Unknown { .. })
-        ));
-        assert!(matches!(
-            resolve("12D3KooW", &view()),
-            Err(ResolveError::Unknown { .. })
-        ));
+        assert!(matches!(resolve(short, &view()), Err(ResolveError::Unknown { .. })));
+        assert!(matches!(resolve("12D3KooW", &view()), Err(ResolveError::Unknown { .. })));
     }
 }

@@ -111,10 +111,7 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (row, seq) = text.split_once('.')?;
-            Some(Self(Place {
-                row: row.parse().ok()?,
-                seq: seq.parse().ok()?,
-            }))
+            Some(Self(Place { row: row.parse().ok()?, seq: seq.parse().ok()? }))
         };
         parse().ok_or(CursorError)
     }
@@ -131,9 +128,6 @@ pub struct MessagePage {
 
 impl From<tidings_store::MessagePage> for MessagePage {
     fn from(page: tidings_store::MessagePage) -> Self {
-        Self {
-            messages: page.messages.into_iter().map(SentMessage::from).collect(),
-            next: page.next.map(Cursor),
-        }
+        Self { messages: page.messages.into_iter().map(SentMessage::from).collect(), next: page.next.map(Cursor) }
     }
 }

@@ -31,21 +31,13 @@ pub struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self {
-            dir: None,
-            config: Config::default(),
-            keys: Arc::new(PlainWrapper),
-            runtime: None,
-        }
+        Self { dir: None, config: Config::default(), keys: Arc::new(PlainWrapper), runtime: None }
     }
 }
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
-            .field("dir", &self.dir)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("dir", &self.dir).field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -95,9 +87,7 @@ pub enum StartError {
         reason: String,
     },
     /// Another program has the port.
-    #[error(
-        "the address {address} is in use by another program; stop it, or listen on another port with --address"
-    )]
+    #[error("the address {address} is in use by another program; stop it, or listen on another port with --address")]
     PortInUse {
         /// The address.
         address: Address,
@@ -207,23 +197,15 @@ impl Builder {
     /// A node whose start is dropped ends by itself.
     pub async fn start(self) -> Result<Node, StartError> {
         let dir = self.dir.ok_or(StartError::NoDirectory)?;
-        let start = Start {
-            dir,
-            config: self.config,
-            keys: self.keys,
-        };
+        let start = Start { dir, config: self.config, keys: self.keys };
         let (started, starting) = oneshot::channel();
         // Its own thread, since opening a database blocks, and since a runtime must not be dropped within another.
         std::thread::Builder::new()
             .name("tidings-driver".to_owned())
             .spawn(move || start.run(self.runtime, started))
-            .map_err(|error| StartError::System {
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| StartError::System { reason: error.to_string() })?;
         starting.await.unwrap_or_else(|_| {
-            Err(StartError::System {
-                reason: "the node's thread ended while it started".to_owned(),
-            })
+            Err(StartError::System { reason: "the node's thread ended while it started".to_owned() })
         })
     }
 }
@@ -286,9 +268,7 @@ impl Start {
             .thread_name("tidings-net")
             .enable_all()
             .build()
-            .map_err(|error| StartError::System {
-                reason: error.to_string(),
-            })
+            .map_err(|error| StartError::System { reason: error.to_string() })
     }
 
     /// Opens everything but the listeners; must run within the runtime.
@@ -296,18 +276,13 @@ impl Start {
         refuse_key_log()?;
         raise_descriptor_limit();
         let clock = Clock::new();
-        let home = Home::open(&self.dir, &*self.keys)
-            .map_err(|error| StartError::of_home(&self.dir, error))?;
+        let home = Home::open(&self.dir, &*self.keys).map_err(|error| StartError::of_home(&self.dir, error))?;
         let places = ports::settle(&self.dir, &self.config.addresses)?;
         let store_replies = mpsc::channel(driver::STORE_REPLIES);
         let booted = driver::boot(&home, &self.config, clock, store_replies.0.clone())
             .map_err(|error| StartError::of_boot(&error))?;
-        let swarm =
-            network::build(home.identity(), &self.config.profile.preset()).map_err(|error| {
-                StartError::System {
-                    reason: error.to_string(),
-                }
-            })?;
+        let swarm = network::build(home.identity(), &self.config.profile.preset())
+            .map_err(|error| StartError::System { reason: error.to_string() })?;
         let (calls, taken) = mpsc::channel(driver::CALLS);
         let (status, watched) = watch::channel(Status::starting(booted.boot));
         let (news, _) = broadcast::channel(driver::NEWS);
@@ -378,10 +353,7 @@ fn refuse_key_log() -> Result<(), StartError> {
 /// interface need.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit of open files stays");
     }
@@ -393,10 +365,7 @@ impl StartError {
         let reason = error.to_string();
         match error {
             HomeError::InUse { dir } => Self::InUse { dir },
-            HomeError::Io { source, .. } => Self::Unreadable {
-                dir: dir.to_owned(),
-                reason: source.to_string(),
-            },
+            HomeError::Io { source, .. } => Self::Unreadable { dir: dir.to_owned(), reason: source.to_string() },
             HomeError::Missing { .. } => Self::NoKey { reason },
             HomeError::Wrapped { .. } | HomeError::Length { .. } => Self::WrongKey { reason },
             HomeError::Random => Self::System { reason },

@@ -61,9 +61,9 @@ pub struct NodeInfo {
     pub reasons: Vec<String>,
     /// Where it listens: concrete addresses with ports and `/p2p/…`, loopback included.
     pub listen_addresses: Vec<Address>,
-        /// How much energy and data it may spend.
+    /// How much energy and data it may spend.
     pub profile: Profile,
-    
+
     /// Since its start.
     pub uptime: Duration,
     /// Counts since its start.
@@ -80,12 +80,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-        pub(crate) fn starting(boot: u64) -> Self {
-        Self {
-            boot,
-            state: NodeState::Starting,
-            reasons: Vec::new(),
-            listen_addresses: Vec::new(),
-        }
+    pub(crate) fn starting(boot: u64) -> Self {
+        Self { boot, state: NodeState::Starting, reasons: Vec::new(), listen_addresses: Vec::new() }
     }
 }

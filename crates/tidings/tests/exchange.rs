@@ -14,13 +14,7 @@ async fn delivers_and_acknowledges(address: &str) {
     let b = start(home_b.path(), "bob", address).await;
     link(&a, &b).await;
     let handle = a
-        .send(
-            Message::to(b.peer_id())
-                .text("hello")
-                .kind("greeting")
-                .priority(Priority::High)
-                .header("language", "en"),
-        )
+        .send(Message::to(b.peer_id()).text("hello").kind("greeting").priority(Priority::High).header("language", "en"))
         .await
         .unwrap();
     let mut inbox = b.inbox();
@@ -61,31 +55,14 @@ async fn a_thousand_messages_arrive_once_and_in_the_order_of_their_stream() {
     let a = start(home_a.path(), "ada", QUIC).await;
     let b = start(home_b.path(), "bob", QUIC).await;
     link(&a, &b).await;
-    let messages = (0..1000)
-        .map(|n: u32| {
-            Message::to(b.peer_id())
-                .stream("numbers")
-                .text(n.to_string())
-        })
-        .collect();
+    let messages = (0..1000).map(|n: u32| Message::to(b.peer_id()).stream("numbers").text(n.to_string())).collect();
     let answers = a.send_batch(messages).await.unwrap();
-    let ids: Vec<_> = answers
-        .into_iter()
-        .map(|answer| answer.unwrap().id)
-        .collect();
+    let ids: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().id).collect();
     let inbox = b.inbox().take(1000).collect::<Vec<_>>();
     let got = soon(inbox).await;
     let texts: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
-    assert_eq!(
-        got.iter()
-            .map(|message| message.payload.clone())
-            .collect::<Vec<_>>(),
-        texts
-    );
-    assert_eq!(
-        got.iter().map(|message| message.id).collect::<Vec<_>>(),
-        ids
-    );
+    assert_eq!(got.iter().map(|message| message.payload.clone()).collect::<Vec<_>>(), texts);
+    assert_eq!(got.iter().map(|message| message.id).collect::<Vec<_>>(), ids);
     let last = *ids.last().unwrap();
     soon(a.wait(last, MessageState::Delivered)).await.unwrap();
     b.acknowledge(ids.clone()).await.unwrap();
@@ -136,10 +113,7 @@ async fn a_cancelled_message_ends_its_wait_and_can_be_sent_again() {
     let a = start(home_a.path(), "ada", QUIC).await;
     let b = start(home_b.path(), "bob", QUIC).await;
     // There is no link yet, so it waits.
-    let handle = a
-        .send(Message::to(b.peer_id()).text("never mind"))
-        .await
-        .unwrap();
+    let handle = a.send(Message::to(b.peer_id()).text("never mind")).await.unwrap();
     a.cancel(handle.id()).await.unwrap();
     let state = soon(handle.wait(MessageState::Delivered)).await.unwrap();
     assert_eq!(state, MessageState::Cancelled);
@@ -149,10 +123,7 @@ async fn a_cancelled_message_ends_its_wait_and_can_be_sent_again() {
     assert_eq!(kept.retry_of, Some(handle.id()));
     link(&a, &b).await;
     let message = next(&mut b.inbox()).await;
-    assert_eq!(
-        (message.id, &*message.payload),
-        (again.id(), b"never mind".as_slice())
-    );
+    assert_eq!((message.id, &*message.payload), (again.id(), b"never mind".as_slice()));
 }
 
 #[tokio::test]
@@ -160,20 +131,13 @@ async fn a_repeated_call_with_the_same_key_is_one_message() {
     let (home_a, home_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let a = start(home_a.path(), "ada", QUIC).await;
     let b = start(home_b.path(), "bob", QUIC).await;
-    let message = || {
-        Message::to(b.peer_id())
-            .text("once")
-            .idempotency_key("order 1")
-    };
+    let message = || Message::to(b.peer_id()).text("once").idempotency_key("order 1");
     let first = a.send(message()).await.unwrap();
     let second = a.send(message()).await.unwrap();
     assert_eq!(second.id(), first.id());
     assert!(second.is_repeated());
     let other = a.send(message().text("twice")).await.unwrap_err();
-    assert_eq!(
-        other,
-        tidings::CallError::Refused(tidings::Refusal::IdempotencyMismatch)
-    );
+    assert_eq!(other, tidings::CallError::Refused(tidings::Refusal::IdempotencyMismatch));
 }
 
 #[tokio::test]

@@ -65,11 +65,9 @@ async fn identity_and_ports_stay() {
     let info = node.info().await;
     assert_eq!(info.state, NodeState::Active);
     assert_eq!(info.name, "ada");
-    assert!(info.listen_addresses.iter().all(|address| {
-        address
-            .as_str()
-            .ends_with(&format!("/p2p/{}", node.peer_id()))
-    }));
+    assert!(
+        info.listen_addresses.iter().all(|address| { address.as_str().ends_with(&format!("/p2p/{}", node.peer_id())) })
+    );
 }
 
 #[tokio::test]
@@ -84,17 +82,9 @@ async fn a_stop_takes_at_most_two_seconds_and_answers_who_waits() {
     nobody.shutdown().await;
     let handle = node.send(Message::to(to).text("wait")).await.unwrap();
     let before = Instant::now();
-    let (waited, ()) =
-        soon(async { tokio::join!(handle.wait(MessageState::Delivered), node.shutdown()) }).await;
-    assert!(
-        before.elapsed() <= Duration::from_secs(2),
-        "{:?}",
-        before.elapsed()
-    );
-    assert_eq!(
-        waited.unwrap_err(),
-        tidings::WaitError::Call(tidings::CallError::Stopped)
-    );
+    let (waited, ()) = soon(async { tokio::join!(handle.wait(MessageState::Delivered), node.shutdown()) }).await;
+    assert!(before.elapsed() <= Duration::from_secs(2), "{:?}", before.elapsed());
+    assert_eq!(waited.unwrap_err(), tidings::WaitError::Call(tidings::CallError::Stopped));
     assert_eq!(node.peers().await.unwrap_err(), tidings::CallError::Stopped);
 }
 
@@ -105,12 +95,8 @@ async fn dropping_the_last_handle_ends_the_node() {
     // The directory is free again once it has ended.
     soon(async {
         loop {
-            let started = Node::builder()
-                .dir(home.path())
-                .address(Address::new(QUIC).unwrap())
-                .mdns(Switch::Off)
-                .start()
-                .await;
+            let started =
+                Node::builder().dir(home.path()).address(Address::new(QUIC).unwrap()).mdns(Switch::Off).start().await;
             match started {
                 Ok(_) => return,
                 Err(StartError::InUse { .. }) => tokio::task::yield_now().await,
@@ -149,10 +135,7 @@ async fn a_port_in_use_is_named() {
         .start()
         .await
         .unwrap_err();
-    assert!(
-        matches!(&second, StartError::PortInUse { address } if address.as_str() == place),
-        "{second:?}"
-    );
+    assert!(matches!(&second, StartError::PortInUse { address } if address.as_str() == place), "{second:?}");
 }
 
 #[tokio::test]
@@ -160,15 +143,8 @@ async fn a_directory_that_cannot_be_made_is_named() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     std::fs::write(&file, "not a directory").unwrap();
-    let refused = Node::builder()
-        .dir(file.join("home"))
-        .start()
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, StartError::Unreadable { .. }),
-        "{refused:?}"
-    );
+    let refused = Node::builder().dir(file.join("home")).start().await.unwrap_err();
+    assert!(matches!(refused, StartError::Unreadable { .. }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -191,9 +167,7 @@ fn a_node_works_without_a_runtime_of_its_caller() {
     let home = tempfile::tempdir().unwrap();
     let info = futures::executor::block_on(async {
         let node = start(home.path(), "ada", QUIC).await;
-        let page = node
-            .inbox_page(None, 1, None, Duration::from_millis(1))
-            .await;
+        let page = node.inbox_page(None, 1, None, Duration::from_millis(1)).await;
         assert_eq!(page.unwrap(), []);
         let info = node.info().await;
         node.shutdown().await;

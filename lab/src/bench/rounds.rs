@@ -143,9 +143,8 @@ fn report(window: usize, ours: &[Sample], theirs: &[Sample], syncs: &[Sample]) -
             of(samples, |sample| micros(sample.cpu_per_message())),
         )
     };
-    let ratio = |other: &[Sample]| {
-        median(ours.iter().zip(other).map(|(ours, other)| ours.rate() / other.rate()).collect())
-    };
+    let ratio =
+        |other: &[Sample]| median(ours.iter().zip(other).map(|(ours, other)| ours.rate() / other.rate()).collect());
     let physics = ours.iter().zip(theirs).zip(syncs).map(|((ours, theirs), sync)| {
         let floor = 2.0 * micros(sync.percentile(50)) + micros(theirs.percentile(50));
         micros(ours.percentile(50)) / floor

@@ -10,10 +10,9 @@ use super::path::{encode, with_query};
 use super::transport::Call;
 use super::{Client, ClientError};
 use crate::types::{
-    AcceptInvite, Accepted, Acknowledge, Acknowledged, BatchRequest, BatchResults, Contact,
-    ContactChange, ContactList, CreateInvite, DialRequest, Dialled, InboxPage, InboxQuery, Invite,
-    Joined, ListQuery, MessageDetail, MessagePage, NewContact, NodeInfo, PeerList, Report, Retried,
-    SendRequest, WaitQuery,
+    AcceptInvite, Accepted, Acknowledge, Acknowledged, BatchRequest, BatchResults, Contact, ContactChange, ContactList,
+    CreateInvite, DialRequest, Dialled, InboxPage, InboxQuery, Invite, Joined, ListQuery, MessageDetail, MessagePage,
+    NewContact, NodeInfo, PeerList, Report, Retried, SendRequest, WaitQuery,
 };
 
 /// No body.
@@ -48,9 +47,7 @@ impl Client {
 
     /// `POST /v1/peers`: dials an address.
     pub async fn dial(&self, address: &str) -> Result<Dialled, ClientError> {
-        let request = DialRequest {
-            address: address.to_owned(),
-        };
+        let request = DialRequest { address: address.to_owned() };
         self.call(Method::POST, "/v1/peers", Some(&request)).await
     }
 
@@ -71,11 +68,7 @@ impl Client {
     }
 
     /// `PUT /v1/contacts/{name}`.
-    pub async fn change_contact(
-        &self,
-        name: &str,
-        change: &ContactChange,
-    ) -> Result<Contact, ClientError> {
+    pub async fn change_contact(&self, name: &str, change: &ContactChange) -> Result<Contact, ClientError> {
         let path = format!("/v1/contacts/{}", encode(name));
         self.call(Method::PUT, &path, Some(change)).await
     }
@@ -99,11 +92,7 @@ impl Client {
     }
 
     /// `POST /v1/messages`; a repeat with the same key and request is harmless for 24 hours.
-    pub async fn send(
-        &self,
-        message: &SendRequest,
-        idempotency_key: &str,
-    ) -> Result<Accepted, ClientError> {
+    pub async fn send(&self, message: &SendRequest, idempotency_key: &str) -> Result<Accepted, ClientError> {
         let mut call = call(Method::POST, "/v1/messages");
         call.idempotency_key = Some(idempotency_key);
         self.transport.json(call, Some(message)).await
@@ -111,8 +100,7 @@ impl Client {
 
     /// `POST /v1/messages/batch`, each message with its own `idempotency_key`.
     pub async fn send_batch(&self, batch: &BatchRequest) -> Result<BatchResults, ClientError> {
-        self.call(Method::POST, "/v1/messages/batch", Some(batch))
-            .await
+        self.call(Method::POST, "/v1/messages/batch", Some(batch)).await
     }
 
     /// `GET /v1/messages/{id}`.
@@ -150,8 +138,7 @@ impl Client {
 
     /// `POST /v1/inbox/ack`; durable when it returns.
     pub async fn acknowledge(&self, ids: Vec<String>) -> Result<Acknowledged, ClientError> {
-        self.call(Method::POST, "/v1/inbox/ack", Some(&Acknowledge { ids }))
-            .await
+        self.call(Method::POST, "/v1/inbox/ack", Some(&Acknowledge { ids })).await
     }
 
     /// `GET /v1/doctor`.
@@ -161,10 +148,7 @@ impl Client {
 
     /// `GET /metrics`: Prometheus text.
     pub async fn metrics(&self) -> Result<String, ClientError> {
-        let bytes = self
-            .transport
-            .bytes(call(Method::GET, "/metrics"), NONE)
-            .await?;
+        let bytes = self.transport.bytes(call(Method::GET, "/metrics"), NONE).await?;
         String::from_utf8(bytes.to_vec()).map_err(|error| ClientError::Answer(error.to_string()))
     }
 
@@ -183,10 +167,5 @@ impl Client {
 }
 
 fn call(method: Method, path: &str) -> Call<'_> {
-    Call {
-        method,
-        path,
-        idempotency_key: None,
-        wait: Duration::ZERO,
-    }
+    Call { method, path, idempotency_key: None, wait: Duration::ZERO }
 }

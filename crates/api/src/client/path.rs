@@ -22,14 +22,11 @@ pub(super) fn encode(text: &str) -> String {
 
 /// Puts the fields of a flat struct behind a path, as its query.
 pub(super) fn with_query(path: &str, query: &impl Serialize) -> Result<String, ClientError> {
-    let fields =
-        serde_json::to_value(query).map_err(|error| ClientError::Answer(error.to_string()))?;
+    let fields = serde_json::to_value(query).map_err(|error| ClientError::Answer(error.to_string()))?;
     let mut text = path.to_owned();
     let mut separator = '?';
     for (name, value) in fields.as_object().into_iter().flatten() {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         text.push(separator);
         text.push_str(&format!("{name}={}", encode(&value)));
         separator = '&';
@@ -49,11 +46,7 @@ mod tests {
 
     #[test]
     fn only_fields_with_a_value_are_in_the_query() {
-        let query = InboxQuery {
-            limit: Some(7),
-            wait_seconds: None,
-            kind: Some("a b".to_owned()),
-        };
+        let query = InboxQuery { limit: Some(7), wait_seconds: None, kind: Some("a b".to_owned()) };
         let path = with_query("/v1/inbox", &query).unwrap();
         assert_eq!(path, "/v1/inbox?kind=a%20b&limit=7");
     }

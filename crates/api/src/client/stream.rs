@@ -23,12 +23,8 @@ impl Client {
     ///
     /// [`ClientError::Connection`].
     pub async fn stream(&self) -> Result<Stream, ClientError> {
-        let stream = UnixStream::connect(self.transport.socket())
-            .await
-            .map_err(ClientError::Connection)?;
-        let (socket, _) = client_async("ws://localhost/v1/stream", stream)
-            .await
-            .map_err(broken)?;
+        let stream = UnixStream::connect(self.transport.socket()).await.map_err(ClientError::Connection)?;
+        let (socket, _) = client_async("ws://localhost/v1/stream", stream).await.map_err(broken)?;
         Ok(Stream { socket })
     }
 }
@@ -44,8 +40,7 @@ impl Stream {
     ///
     /// A dropped call may have been carried out.
     pub async fn say(&mut self, request: &Request) -> Result<(), ClientError> {
-        let text = serde_json::to_string(request)
-            .map_err(|error| ClientError::Answer(error.to_string()))?;
+        let text = serde_json::to_string(request).map_err(|error| ClientError::Answer(error.to_string()))?;
         self.socket.send(Message::text(text)).await.map_err(broken)
     }
 

@@ -38,10 +38,7 @@ pub(super) struct Call<'a> {
 impl Transport {
     pub(super) async fn connect(socket: PathBuf) -> io::Result<Self> {
         let connection = open(&socket).await?;
-        Ok(Self {
-            socket,
-            idle: Mutex::new(Some(connection)),
-        })
+        Ok(Self { socket, idle: Mutex::new(Some(connection)) })
     }
 
     pub(super) fn socket(&self) -> &PathBuf {
@@ -67,9 +64,7 @@ impl Transport {
     ) -> Result<Bytes, ClientError> {
         let limit = call.wait + CALL_TIMEOUT;
         let request = request(&call, body)?;
-        tokio::time::timeout(limit, self.exchange(request))
-            .await
-            .map_err(|_| ClientError::Silent(limit))?
+        tokio::time::timeout(limit, self.exchange(request)).await.map_err(|_| ClientError::Silent(limit))?
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
@@ -91,10 +86,7 @@ impl Transport {
     }
 
     fn take(&self) -> Option<Connection> {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn put(&self, connection: Connection) {
@@ -104,18 +96,13 @@ impl Transport {
 
 async fn open(socket: &PathBuf) -> io::Result<Connection> {
     let stream = UnixStream::connect(socket).await?;
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // Ends with the connection; what goes wrong in it is told to the pending request.
     tokio::spawn(connection);
     Ok(sender)
 }
 
-fn request(
-    call: &Call<'_>,
-    body: Option<&impl Serialize>,
-) -> Result<Request<Full<Bytes>>, ClientError> {
+fn request(call: &Call<'_>, body: Option<&impl Serialize>) -> Result<Request<Full<Bytes>>, ClientError> {
     let unwritable = |error: &dyn std::fmt::Display| ClientError::Answer(error.to_string());
     let mut builder = Request::builder()
         .method(call.method.clone())
@@ -132,19 +119,12 @@ fn request(
         }
         None => Vec::new(),
     };
-    builder
-        .body(Full::new(bytes.into()))
-        .map_err(|error| unwritable(&error))
+    builder.body(Full::new(bytes.into())).map_err(|error| unwritable(&error))
 }
 
 async fn read(response: Response<Incoming>) -> Result<Bytes, ClientError> {
     let status = response.status();
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .map_err(broken)?
-        .to_bytes();
+    let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
     if status.is_success() {
         return Ok(body);
     }

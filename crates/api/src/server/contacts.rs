@@ -5,16 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::extract::Path;
 use axum::http::StatusCode;
 use futures::StreamExt;
-use tidings::{
-    CallError, Contact as Known, Event, EventStream, Node, PeerId, Refusal, safety_number,
-};
+use tidings::{CallError, Contact as Known, Event, EventStream, Node, PeerId, Refusal, safety_number};
 
 use super::State;
 use super::extract::Json;
 use super::view;
 use crate::types::{
-    AcceptInvite, Code, Contact, ContactChange, ContactList, CreateInvite, Invite, Joined,
-    NewContact, Problem,
+    AcceptInvite, Code, Contact, ContactChange, ContactList, CreateInvite, Invite, Joined, NewContact, Problem,
 };
 
 /// How long an invite can be used that names no time.
@@ -28,14 +25,11 @@ pub(super) async fn list(state: State) -> Result<axum::Json<ContactList>, Proble
     let known = state.node.contacts().await?;
     // A safety number takes milliseconds.
     let contacts = tokio::task::spawn_blocking(move || {
-        let mut contacts: Vec<Contact> =
-            known.into_iter().map(|known| contact(own, known)).collect();
+        let mut contacts: Vec<Contact> = known.into_iter().map(|known| contact(own, known)).collect();
         contacts.sort_by(|a, b| a.name.cmp(&b.name));
         contacts
     });
-    let contacts = contacts
-        .await
-        .map_err(|_| Problem::new(Code::Unavailable, "the contacts could not be read"))?;
+    let contacts = contacts.await.map_err(|_| Problem::new(Code::Unavailable, "the contacts could not be read"))?;
     Ok(axum::Json(ContactList { contacts }))
 }
 
@@ -86,16 +80,11 @@ fn checked_name(name: String) -> Result<String, Problem> {
 async fn find(node: &Node, name: &str) -> Result<PeerId, Problem> {
     let contacts = node.contacts().await?;
     let found = contacts.iter().find(|contact| contact.name == name);
-    found
-        .map(|contact| contact.peer)
-        .ok_or_else(|| unknown(name))
+    found.map(|contact| contact.peer).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Problem {
-    Problem::new(
-        Code::UnknownContact,
-        format!("no contact is called {name:?}"),
-    )
+    Problem::new(Code::UnknownContact, format!("no contact is called {name:?}"))
 }
 
 /// Renames a contact, or says that its safety number was compared.
@@ -109,10 +98,7 @@ pub(super) async fn change(
 ) -> Result<axum::Json<Contact>, Problem> {
     let peer = find(&state.node, &name).await?;
     let new_name = change.name.map(checked_name).transpose()?;
-    let changed = state
-        .node
-        .set_contact(peer, new_name, change.verified)
-        .await;
+    let changed = state.node.set_contact(peer, new_name, change.verified).await;
     let known = changed.map_err(|error| not_there(error, &name))?;
     Ok(axum::Json(contact(state.node.peer_id(), known)))
 }
@@ -130,11 +116,7 @@ pub(super) async fn remove(state: State, Path(name): Path<String>) -> Result<Sta
 
 /// A contact may go between being found and being changed.
 fn not_there(error: CallError, name: &str) -> Problem {
-    if error == CallError::Refused(Refusal::Unknown) {
-        unknown(name)
-    } else {
-        error.into()
-    }
+    if error == CallError::Refused(Refusal::Unknown) { unknown(name) } else { error.into() }
 }
 
 /// Makes an invite: whoever has it becomes a contact, once.
@@ -144,15 +126,10 @@ pub(super) async fn create_invite(
     state: State,
     Json(request): Json<CreateInvite>,
 ) -> Result<(StatusCode, axum::Json<Invite>), Problem> {
-    let lifetime = request
-        .expires_in_seconds
-        .map_or(INVITE_LIFETIME, Duration::from_secs);
+    let lifetime = request.expires_in_seconds.map_or(INVITE_LIFETIME, Duration::from_secs);
     let now = SystemTime::now();
     let invite = state.node.create_invite(lifetime).await?;
-    let invite = Invite {
-        invite,
-        expires_at: now.checked_add(lifetime).unwrap_or(now).into(),
-    };
+    let invite = Invite { invite, expires_at: now.checked_add(lifetime).unwrap_or(now).into() };
     Ok((StatusCode::CREATED, axum::Json(invite)))
 }
 
@@ -177,18 +154,13 @@ pub(super) async fn accept_invite(
         }
         Err(_) => None,
     };
-    Ok(axum::Json(Joined {
-        contact: contact(state.node.peer_id(), known),
-        connected_after_seconds,
-    }))
+    Ok(axum::Json(Joined { contact: contact(state.node.peer_id(), known), connected_after_seconds }))
 }
 
 /// Waits until there is a link to the peer.
 async fn linked(node: &Node, peer: PeerId, mut events: EventStream) -> Result<(), Problem> {
     let peers = node.peers().await?;
-    let mut up = peers
-        .iter()
-        .any(|known| known.peer == peer && !known.links.is_empty());
+    let mut up = peers.iter().any(|known| known.peer == peer && !known.links.is_empty());
     while !up {
         let event = events.next().await;
         let event = event.ok_or_else(|| Problem::new(Code::Stopping, "the node is stopping"))?;

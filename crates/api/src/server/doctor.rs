@@ -30,9 +30,7 @@ pub(super) async fn report(state: State) -> Result<axum::Json<Report>, Problem> 
     let mut checks = vec![node(&state.node.info().await)];
     let directory = state.directory.clone();
     let machine = tokio::task::spawn_blocking(move || machine(&directory));
-    let machine = machine
-        .await
-        .map_err(|_| Problem::new(Code::Unavailable, "the checks broke off"))?;
+    let machine = machine.await.map_err(|_| Problem::new(Code::Unavailable, "the checks broke off"))?;
     checks.extend(machine);
     Ok(axum::Json(Report { checks }))
 }
@@ -40,25 +38,16 @@ pub(super) async fn report(state: State) -> Result<axum::Json<Report>, Problem> 
 fn node(info: &tidings::NodeInfo) -> Check {
     let listening = info.listen_addresses.len();
     match info.state {
-        NodeState::Active => good(
-            "node",
-            format!("the node runs and listens on {listening} addresses"),
-        ),
+        NodeState::Active => good("node", format!("the node runs and listens on {listening} addresses")),
         NodeState::Degraded => bad(
             "node",
             format!("the node works in part: {}", info.reasons.join("; ")),
             "see the node's log, and the other checks",
         ),
-        NodeState::Paused => warning(
-            "node",
-            "the node is paused and has no links".to_owned(),
-            Code::Paused.remedy(),
-        ),
-        other @ (NodeState::Starting | NodeState::Stopping | NodeState::Stopped | _) => warning(
-            "node",
-            format!("the node is {other}"),
-            "run `tidings doctor` again in a moment",
-        ),
+        NodeState::Paused => warning("node", "the node is paused and has no links".to_owned(), Code::Paused.remedy()),
+        other @ (NodeState::Starting | NodeState::Stopping | NodeState::Stopped | _) => {
+            warning("node", format!("the node is {other}"), "run `tidings doctor` again in a moment")
+        }
     }
 }
 
@@ -92,30 +81,17 @@ fn mode(directory: &Path) -> Check {
             return good("directory", found);
         }
         Err(error) => {
-            let remedy =
-                "correct the owner and mode of the directories above it, or use another with --dir";
-            return bad(
-                "directory",
-                format!("{shown} cannot be read: {error}"),
-                remedy,
-            );
+            let remedy = "correct the owner and mode of the directories above it, or use another with --dir";
+            return bad("directory", format!("{shown} cannot be read: {error}"), remedy);
         }
     };
     let mode = metadata.permissions().mode() & 0o7777;
     if !metadata.is_dir() {
-        return bad(
-            "directory",
-            format!("{shown} is no directory"),
-            "use another with --dir",
-        );
+        return bad("directory", format!("{shown} is no directory"), "use another with --dir");
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         let found = format!("{shown} belongs to another user");
-        return bad(
-            "directory",
-            found,
-            "run as that user, or use another directory with --dir",
-        );
+        return bad("directory", found, "run as that user, or use another directory with --dir");
     }
     if mode & 0o077 != 0 {
         let found = format!("{shown} is open to others (mode {mode:04o})");
@@ -127,37 +103,21 @@ fn mode(directory: &Path) -> Check {
 fn identity(found: Result<Option<PeerId>, String>) -> Check {
     match found {
         Ok(Some(peer)) => good("identity", format!("the identity can be read: {peer}")),
-        Ok(None) => good(
-            "identity",
-            "there is no identity yet; `tidings run` makes one".to_owned(),
-        ),
-        Err(found) => bad(
-            "identity",
-            found,
-            "put the file back from a backup; a new identity is a new node that nobody knows",
-        ),
+        Ok(None) => good("identity", "there is no identity yet; `tidings run` makes one".to_owned()),
+        Err(found) => {
+            bad("identity", found, "put the file back from a backup; a new identity is a new node that nobody knows")
+        }
     }
 }
 
 fn database(found: DatabaseFinding) -> Check {
     match found {
-        DatabaseFinding::Absent => good(
-            "database",
-            "there is no database yet; `tidings run` makes one".to_owned(),
-        ),
-        DatabaseFinding::InUse => good(
-            "database",
-            "the running node has the database open".to_owned(),
-        ),
-        DatabaseFinding::Opens => good(
-            "database",
-            "the database is encrypted and its key opens it".to_owned(),
-        ),
-        DatabaseFinding::Fails(found) => bad(
-            "database",
-            found,
-            "put identity, database.key and tidings.db back from the same backup",
-        ),
+        DatabaseFinding::Absent => good("database", "there is no database yet; `tidings run` makes one".to_owned()),
+        DatabaseFinding::InUse => good("database", "the running node has the database open".to_owned()),
+        DatabaseFinding::Opens => good("database", "the database is encrypted and its key opens it".to_owned()),
+        DatabaseFinding::Fails(found) => {
+            bad("database", found, "put identity, database.key and tidings.db back from the same backup")
+        }
         other => warning("database", format!("{other:?}"), Code::Unavailable.remedy()),
     }
 }
@@ -180,11 +140,7 @@ fn space(directory: &Path) -> Check {
                 LOW_FREE_BYTES.. => good("disk", found),
             }
         }
-        Err(error) => warning(
-            "disk",
-            format!("the free space is unknown: {error}"),
-            remedy,
-        ),
+        Err(error) => warning("disk", format!("the free space is unknown: {error}"), remedy),
     }
 }
 
@@ -192,20 +148,14 @@ fn clock(directory: &Path) -> Check {
     let remedy = "set the clock, or switch time synchronisation on";
     let now = Timestamp::from(SystemTime::now());
     if now < EARLIEST {
-        return bad(
-            "clock",
-            format!("the clock says {now}, which is past"),
-            remedy,
-        );
+        return bad("clock", format!("the clock says {now}, which is past"), remedy);
     }
     let newest = newest_file(directory);
     let ahead = newest.map(|time| Timestamp::from(time).since(now));
     match ahead {
         Some(ahead) if ahead > CLOCK_TOLERANCE => {
-            let found = format!(
-                "the clock says {now}, {} minutes before the directory was last written",
-                ahead.as_secs() / 60
-            );
+            let found =
+                format!("the clock says {now}, {} minutes before the directory was last written", ahead.as_secs() / 60);
             warning("clock", found, remedy)
         }
         Some(_) | None => good("clock", format!("the clock says {now}")),
@@ -213,10 +163,7 @@ fn clock(directory: &Path) -> Check {
 }
 
 fn newest_file(directory: &Path) -> Option<SystemTime> {
-    std::fs::read_dir(directory)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok())
-        .max()
+    std::fs::read_dir(directory).ok()?.filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok()).max()
 }
 
 /// Sends a datagram from this machine to itself.
@@ -228,10 +175,7 @@ fn udp() -> Check {
         socket.recv_from(&mut [0; 16]).map(|_| ())
     };
     match exchange() {
-        Ok(()) => good(
-            "udp",
-            "datagrams go through on this machine (QUIC)".to_owned(),
-        ),
+        Ok(()) => good("udp", "datagrams go through on this machine (QUIC)".to_owned()),
         Err(error) => warning(
             "udp",
             format!("datagrams do not go through on this machine: {error}"),
@@ -263,10 +207,7 @@ fn multicast() -> Check {
         socket.recv_from(&mut [0; 16]).map(|_| ())
     };
     match exchange() {
-        Ok(()) => good(
-            "multicast",
-            "multicast goes through: nodes on this network find one another".to_owned(),
-        ),
+        Ok(()) => good("multicast", "multicast goes through: nodes on this network find one another".to_owned()),
         Err(error) => warning(
             "multicast",
             format!("multicast does not go through: {error}"),
@@ -288,26 +229,13 @@ fn api_port(address: SocketAddr) -> Check {
 
 /// A check that came out well.
 fn good(name: &str, found: String) -> Check {
-    Check {
-        name: name.to_owned(),
-        verdict: Verdict::Good,
-        found,
-        remedy: None,
-    }
+    Check { name: name.to_owned(), verdict: Verdict::Good, found, remedy: None }
 }
 
 fn warning(name: &str, found: String, remedy: &str) -> Check {
-    Check {
-        verdict: Verdict::Warning,
-        remedy: Some(remedy.to_owned()),
-        ..good(name, found)
-    }
+    Check { verdict: Verdict::Warning, remedy: Some(remedy.to_owned()), ..good(name, found) }
 }
 
 fn bad(name: &str, found: String, remedy: &str) -> Check {
-    Check {
-        verdict: Verdict::Bad,
-        remedy: Some(remedy.to_owned()),
-        ..good(name, found)
-    }
+    Check { verdict: Verdict::Bad, remedy: Some(remedy.to_owned()), ..good(name, found) }
 }

@@ -23,25 +23,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| is_json(essence(value)));
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.into_response().status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        Problem::new(Code::TooLarge, "the body is larger than 2 MiB")
-                    }
-                    _ => Problem::new(Code::InvalidRequest, "the body broke off"),
-                })?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            match rejection.into_response().status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::TooLarge, "the body is larger than 2 MiB"),
+                _ => Problem::new(Code::InvalidRequest, "the body broke off"),
+            }
+        })?;
         if !json {
             let detail = "this path takes application/json";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Problem::new(
-                Code::InvalidRequest,
-                format!("the body cannot be read: {error}"),
-            )
-        })
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::new(Code::InvalidRequest, format!("the body cannot be read: {error}")))
     }
 }
 
@@ -54,11 +48,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         AxumQuery::try_from_uri(&parts.uri)
             .map(|AxumQuery(query)| Self(query))
-            .map_err(|error| {
-                Problem::new(
-                    Code::InvalidRequest,
-                    format!("the query cannot be read: {error}"),
-                )
-            })
+            .map_err(|error| Problem::new(Code::InvalidRequest, format!("the query cannot be read: {error}")))
     }
 }

@@ -8,9 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING,
-};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
@@ -45,11 +43,7 @@ impl Guard {
         let hosts: Vec<String> = address.map(own_hosts).unwrap_or_default();
         let own = hosts.iter().map(|host| format!("http://{host}"));
         let origins = own.chain(allowed).collect();
-        Self {
-            token,
-            hosts,
-            origins,
-        }
+        Self { token, hosts, origins }
     }
 
     fn check(&self, request: &Request) -> Result<(), Problem> {
@@ -71,9 +65,7 @@ impl Guard {
         for name in std::iter::once(host).chain(target) {
             let known = match transport {
                 Some(Transport::Unix) => name.eq_ignore_ascii_case("localhost"),
-                Some(Transport::Tcp) | None => {
-                    self.hosts.iter().any(|own| name.eq_ignore_ascii_case(own))
-                }
+                Some(Transport::Tcp) | None => self.hosts.iter().any(|own| name.eq_ignore_ascii_case(own)),
             };
             if !known {
                 return Err(refused(format!("the host {name:?} is not this node")));
@@ -87,9 +79,7 @@ impl Guard {
         match only(headers, &ORIGIN) {
             Ok(None) => Ok(()),
             Ok(Some(origin)) if self.origins.iter().any(|own| own == origin) => Ok(()),
-            Ok(Some(origin)) => Err(refused(format!(
-                "the origin {origin:?} may not call this node"
-            ))),
+            Ok(Some(origin)) => Err(refused(format!("the origin {origin:?} may not call this node"))),
             Err(()) => Err(refused("more than one Origin header".to_owned())),
         }
     }
@@ -103,34 +93,23 @@ impl Guard {
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
-            .ok_or_else(|| {
-                refused("expected an Authorization header of the form `Bearer TOKEN`")
-            })?;
-        if self.token.is(offered.as_bytes()) {
-            Ok(())
-        } else {
-            Err(refused("the token is wrong"))
-        }
+            .ok_or_else(|| refused("expected an Authorization header of the form `Bearer TOKEN`"))?;
+        if self.token.is(offered.as_bytes()) { Ok(()) } else { Err(refused("the token is wrong")) }
     }
 }
 
 /// Mutations carry JSON or octets: what a page can send without asking first (forms, plain text) is neither.
 fn check_content_type(request: &Request) -> Result<(), Problem> {
-    if matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS
-    ) {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let refused = |detail: String| Problem::new(Code::UnsupportedMediaType, detail);
     let headers = request.headers();
-    let content_type = only(headers, &CONTENT_TYPE)
-        .map_err(|()| refused("more than one Content-Type header".to_owned()))?;
+    let content_type =
+        only(headers, &CONTENT_TYPE).map_err(|()| refused("more than one Content-Type header".to_owned()))?;
     match content_type.map(essence) {
         Some(essence) if is_json(essence) || essence == "application/octet-stream" => Ok(()),
-        Some(essence) => Err(refused(format!(
-            "the content type {essence:?} is not taken"
-        ))),
+        Some(essence) => Err(refused(format!("the content type {essence:?} is not taken"))),
         None if has_body(headers) => Err(refused("the content type is missing".to_owned())),
         None => Ok(()),
     }
@@ -163,23 +142,15 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 /// What callers on this machine write for the address.
 fn own_hosts(address: SocketAddr) -> Vec<String> {
     let port = address.port();
-    let mut hosts = vec![
-        format!("127.0.0.1:{port}"),
-        format!("localhost:{port}"),
-        format!("[::1]:{port}"),
-        address.to_string(),
-    ];
+    let mut hosts =
+        vec![format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}"), address.to_string()];
     hosts.sort();
     hosts.dedup();
     hosts
 }
 
 /// Stands before the router.
-pub(super) async fn check(
-    State(guard): State<Arc<Guard>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     match guard.check(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

@@ -20,8 +20,6 @@ pub(super) async fn ready(state: State) -> Result<&'static str, Problem> {
         NodeState::Active | NodeState::Degraded => Ok("ready\n"),
         NodeState::Starting => Err(Problem::new(Code::Starting, "the node is starting")),
         NodeState::Paused => Err(Problem::new(Code::Paused, "the node is paused")),
-        NodeState::Stopping | NodeState::Stopped | _ => {
-            Err(Problem::new(Code::Stopping, "the node is stopping"))
-        }
+        NodeState::Stopping | NodeState::Stopped | _ => Err(Problem::new(Code::Stopping, "the node is stopping")),
     }
 }

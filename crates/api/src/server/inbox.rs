@@ -9,9 +9,7 @@ use super::extract::{Json, Query};
 use super::messages::id;
 use super::view::{self, Names};
 use super::{Shared, State};
-use crate::types::{
-    Acknowledge, Acknowledged, Code, InboxPage, InboxQuery, Problem, ReceivedMessage,
-};
+use crate::types::{Acknowledge, Acknowledged, Code, InboxPage, InboxQuery, Problem, ReceivedMessage};
 
 /// How many messages are read at once: at most as many mebibytes.
 pub(super) const CHUNK: usize = 32;
@@ -44,10 +42,7 @@ pub(super) fn show(shared: &Shared, message: &InboxMessage, names: &Names) -> Re
 /// Unacknowledged messages, oldest first.
 #[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(InboxQuery),
     responses((status = 200, body = InboxPage)))]
-pub(super) async fn page(
-    state: State,
-    Query(query): Query<InboxQuery>,
-) -> Result<axum::Json<InboxPage>, Problem> {
+pub(super) async fn page(state: State, Query(query): Query<InboxQuery>) -> Result<axum::Json<InboxPage>, Problem> {
     let limit = view::limit(query.limit)?;
     let wait = view::wait(query.wait_seconds.unwrap_or(0))?;
     let mut stop = state.stop.clone();
@@ -57,11 +52,7 @@ pub(super) async fn page(
     };
     let names = Names::new(&*state.node.view().await?);
     let messages = messages.iter();
-    Ok(axum::Json(InboxPage {
-        messages: messages
-            .map(|message| show(&state, message, &names))
-            .collect(),
-    }))
+    Ok(axum::Json(InboxPage { messages: messages.map(|message| show(&state, message, &names)).collect() }))
 }
 
 /// Reads the oldest messages in chunks, until there are enough of them or enough bytes.
@@ -79,10 +70,7 @@ async fn read(
         let kind = kind.clone();
         let more = shared.node.inbox_page(after, chunk, kind, wait).await?;
         let ends = more.len() < chunk;
-        bytes += more
-            .iter()
-            .map(|message| message.payload.len())
-            .sum::<usize>();
+        bytes += more.iter().map(|message| message.payload.len()).sum::<usize>();
         messages.extend(more);
         if ends {
             break;
@@ -100,10 +88,7 @@ pub(super) async fn acknowledge(
     Json(request): Json<Acknowledge>,
 ) -> Result<axum::Json<Acknowledged>, Problem> {
     let unknown = consume(&state, &request.ids).await?;
-    Ok(axum::Json(Acknowledged {
-        acknowledged: (request.ids.len() - unknown.len()) as u64,
-        unknown,
-    }))
+    Ok(axum::Json(Acknowledged { acknowledged: (request.ids.len() - unknown.len()) as u64, unknown }))
 }
 
 /// Acknowledges, and returns what was not in the inbox.

@@ -47,9 +47,7 @@ const KEPT_PORT: &str = "api.port";
 #[non_exhaustive]
 pub enum TcpError {
     /// Other machines could reach it.
-    #[error(
-        "{0} is not a loopback address; use 127.0.0.1:PORT, and ssh or a reverse proxy to reach it from elsewhere"
-    )]
+    #[error("{0} is not a loopback address; use 127.0.0.1:PORT, and ssh or a reverse proxy to reach it from elsewhere")]
     NotLoopback(SocketAddr),
     /// No port is free.
     #[error(
@@ -72,10 +70,7 @@ pub enum TcpError {
 }
 
 /// Listens on the wanted address, the port kept from an earlier start, or the next free one, which is then kept.
-pub(super) async fn bind_tcp(
-    wanted: SocketAddr,
-    directory: &Path,
-) -> Result<(TcpListener, SocketAddr), TcpError> {
+pub(super) async fn bind_tcp(wanted: SocketAddr, directory: &Path) -> Result<(TcpListener, SocketAddr), TcpError> {
     if !wanted.ip().is_loopback() {
         return Err(TcpError::NotLoopback(wanted));
     }
@@ -96,18 +91,14 @@ pub(super) async fn bind_tcp(
                 };
                 if address != wanted && kept != Some(address.port()) {
                     let line = format!("{wanted} {}\n", address.port());
-                    files::replace(&path, line.as_bytes())
-                        .map_err(|source| TcpError::Kept { path, source })?;
+                    files::replace(&path, line.as_bytes()).map_err(|source| TcpError::Kept { path, source })?;
                 }
                 return Ok((listener, address));
             }
             Err(error) => failure = error,
         }
     }
-    Err(TcpError::Busy {
-        wanted,
-        source: failure,
-    })
+    Err(TcpError::Busy { wanted, source: failure })
 }
 
 fn kept_port(text: &str, wanted: SocketAddr) -> Option<u16> {
@@ -137,16 +128,10 @@ pub(super) fn bind_unix(directory: &Path) -> Result<(UnixListener, UnixSocket), 
     let mut path = directory.join(directory::SOCKET);
     let moved = path.as_os_str().len() > MAX_SOCKET_PATH_BYTES;
     if moved {
-        let unusable = |source| ServeError::Unix {
-            path: directory.join(directory::SOCKET),
-            source,
-        };
+        let unusable = |source| ServeError::Unix { path: directory.join(directory::SOCKET), source };
         path = short_path(directory).map_err(unusable)?;
     }
-    let failed = |source| ServeError::Unix {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| ServeError::Unix { path: path.clone(), source };
     remove(&path);
     let listener = UnixListener::bind(&path).map_err(failed)?;
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
@@ -156,10 +141,7 @@ pub(super) fn bind_unix(directory: &Path) -> Result<(UnixListener, UnixSocket), 
     } else {
         remove(&record);
     }
-    let socket = UnixSocket {
-        path,
-        record: moved.then_some(record),
-    };
+    let socket = UnixSocket { path, record: moved.then_some(record) };
     Ok((listener, socket))
 }
 
@@ -177,10 +159,7 @@ fn short_path(directory: &Path) -> io::Result<PathBuf> {
             }
             let metadata = std::fs::symlink_metadata(&own)?;
             if !metadata.is_dir() || metadata.uid() != uid || metadata.mode() & 0o077 != 0 {
-                return Err(io::Error::other(format!(
-                    "{} is not this user's alone",
-                    own.display()
-                )));
+                return Err(io::Error::other(format!("{} is not this user's alone", own.display())));
             }
             own
         }

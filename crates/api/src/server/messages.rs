@@ -12,8 +12,8 @@ use super::inbox::CHUNK;
 use super::view::{self, Names};
 use super::{Shared, State};
 use crate::types::{
-    Accepted, BatchRequest, BatchResults, Code, ListQuery, MessageDetail, MessagePage, Problem,
-    Retried, SendRequest, SendResult, State as StateName, WaitQuery, WaitState,
+    Accepted, BatchRequest, BatchResults, Code, ListQuery, MessageDetail, MessagePage, Problem, Retried, SendRequest,
+    SendResult, State as StateName, WaitQuery, WaitState,
 };
 
 /// The header that recognises a repeated call.
@@ -37,23 +37,10 @@ pub(super) async fn send(
     state: State,
     headers: HeaderMap,
     Json(mut request): Json<SendRequest>,
-) -> Result<
-    (
-        StatusCode,
-        [(axum::http::HeaderName, String); 1],
-        axum::Json<Accepted>,
-    ),
-    Problem,
-> {
+) -> Result<(StatusCode, [(axum::http::HeaderName, String); 1], axum::Json<Accepted>), Problem> {
     if let Some(value) = headers.get(IDEMPOTENCY_KEY) {
-        let key = value
-            .to_str()
-            .map_err(|_| invalid("the Idempotency-Key is not text"))?;
-        if request
-            .idempotency_key
-            .as_deref()
-            .is_some_and(|other| other != key)
-        {
+        let key = value.to_str().map_err(|_| invalid("the Idempotency-Key is not text"))?;
+        if request.idempotency_key.as_deref().is_some_and(|other| other != key) {
             return Err(invalid("the Idempotency-Key and `idempotency_key` differ"));
         }
         request.idempotency_key = Some(key.to_owned());
@@ -62,11 +49,7 @@ pub(super) async fn send(
     match result {
         Some(Ok(accepted)) => {
             let location = format!("/v1/messages/{}", accepted.id);
-            Ok((
-                StatusCode::ACCEPTED,
-                [(LOCATION, location)],
-                axum::Json(accepted),
-            ))
+            Ok((StatusCode::ACCEPTED, [(LOCATION, location)], axum::Json(accepted)))
         }
         Some(Err(problem)) => Err(problem),
         None => Err(Problem::new(Code::Unavailable, "the node gave no answer")),
@@ -82,15 +65,11 @@ pub(super) async fn send_batch(
     Json(batch): Json<BatchRequest>,
 ) -> Result<(StatusCode, axum::Json<BatchResults>), Problem> {
     if headers.contains_key(IDEMPOTENCY_KEY) {
-        return Err(invalid(
-            "a batch takes `idempotency_key` in each message, not the header",
-        ));
+        return Err(invalid("a batch takes `idempotency_key` in each message, not the header"));
     }
     if batch.messages.is_empty() || batch.messages.len() > MAX_BATCH {
         let got = batch.messages.len();
-        return Err(invalid(&format!(
-            "a batch has 1 to {MAX_BATCH} messages, got {got}"
-        )));
+        return Err(invalid(&format!("a batch has 1 to {MAX_BATCH} messages, got {got}")));
     }
     let results = submit(&state, batch.messages).await?;
     let results = results
@@ -150,9 +129,7 @@ async fn message(shared: &Shared, request: SendRequest) -> Result<Message, Probl
         message = message.kind(kind);
     }
     if let Some(priority) = request.priority {
-        let priority = priority
-            .parse()
-            .map_err(|error: tidings::PriorityError| invalid(&error.to_string()))?;
+        let priority = priority.parse().map_err(|error: tidings::PriorityError| invalid(&error.to_string()))?;
         message = message.priority(priority);
     }
     if let Some(seconds) = request.expires_in_seconds {
@@ -169,9 +146,7 @@ async fn message(shared: &Shared, request: SendRequest) -> Result<Message, Probl
     }
     if let Some(key) = request.idempotency_key {
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
-            return Err(invalid(&format!(
-                "an idempotency key has 1 to {MAX_KEY_BYTES} bytes"
-            )));
+            return Err(invalid(&format!("an idempotency key has 1 to {MAX_KEY_BYTES} bytes")));
         }
         message = message.scoped_idempotency_key(KEY_SCOPE, key);
     }
@@ -180,8 +155,7 @@ async fn message(shared: &Shared, request: SendRequest) -> Result<Message, Probl
 
 /// Reads a message id.
 pub(super) fn id(text: &str) -> Result<MessageId, Problem> {
-    text.parse()
-        .map_err(|error: tidings::MessageIdError| invalid(&error.to_string()))
+    text.parse().map_err(|error: tidings::MessageIdError| invalid(&error.to_string()))
 }
 
 /// One message with its way, at once or when a state is reached.
@@ -210,9 +184,7 @@ pub(super) async fn detail(
     }
     let view = state.node.view().await?;
     let mut detail = view::detail(&message, &Names::new(&view));
-    detail.reached = query
-        .wait_state
-        .map(|wanted| detail.summary.state.meets(wanted));
+    detail.reached = query.wait_state.map(|wanted| detail.summary.state.meets(wanted));
     Ok(axum::Json(detail))
 }
 
@@ -248,10 +220,7 @@ async fn reach(shared: &Shared, id: MessageId, wanted: WaitState) -> Result<(), 
 /// Messages that this node sent, newest first.
 #[utoipa::path(get, path = "/v1/messages", tag = "messages", params(ListQuery),
     responses((status = 200, body = MessagePage)))]
-pub(super) async fn list(
-    state: State,
-    Query(query): Query<ListQuery>,
-) -> Result<axum::Json<MessagePage>, Problem> {
+pub(super) async fn list(state: State, Query(query): Query<ListQuery>) -> Result<axum::Json<MessagePage>, Problem> {
     let limit = view::limit(query.limit)?;
     let cursor = query
         .cursor
@@ -274,8 +243,7 @@ pub(super) async fn list(
         let chunk = CHUNK.min(limit - page.messages.len());
         let read = state.node.messages(filter.clone(), next, chunk).await?;
         let messages = read.messages.iter();
-        page.messages
-            .extend(messages.map(|message| view::summary(message, &names)));
+        page.messages.extend(messages.map(|message| view::summary(message, &names)));
         next = read.next;
         if next.is_none() || page.messages.len() >= limit {
             break;
@@ -294,10 +262,7 @@ fn states(names: &str) -> Result<Vec<String>, Problem> {
             if known.contains(&name) {
                 Ok(name.to_owned())
             } else {
-                Err(invalid(&format!(
-                    "expected states among {}, got {name:?}",
-                    known.join(", ")
-                )))
+                Err(invalid(&format!("expected states among {}, got {name:?}", known.join(", "))))
             }
         })
         .collect()
@@ -318,10 +283,7 @@ pub(super) async fn retry(
         return Err(Problem::new(Code::NotEnded, detail));
     }
     let again = state.node.retry(id).await?;
-    let retried = Retried {
-        id: again.id().to_string(),
-        retry_of: id.to_string(),
-    };
+    let retried = Retried { id: again.id().to_string(), retry_of: id.to_string() };
     Ok((StatusCode::ACCEPTED, axum::Json(retried)))
 }
 

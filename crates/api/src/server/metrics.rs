@@ -16,9 +16,7 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// What can be counted, as Prometheus text.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain")))]
-pub(super) async fn metrics(
-    state: State,
-) -> Result<([(axum::http::HeaderName, &'static str); 1], String), Problem> {
+pub(super) async fn metrics(state: State) -> Result<([(axum::http::HeaderName, &'static str); 1], String), Problem> {
     let info = state.node.info().await;
     let view = state.node.view().await?;
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text(&info, &view)))
@@ -66,94 +64,30 @@ fn text(info: &NodeInfo, view: &View) -> String {
     text.head("gauge", "info", "The running version.");
     let version = env!("CARGO_PKG_VERSION");
     text.line(format_args!("tidings_info{{version=\"{version}\"}} 1"));
-    let states = [
-        NodeState::Starting,
-        NodeState::Active,
-        NodeState::Degraded,
-        NodeState::Paused,
-        NodeState::Stopping,
-    ];
+    let states = [NodeState::Starting, NodeState::Active, NodeState::Degraded, NodeState::Paused, NodeState::Stopping];
     let states = states.map(|state| (state.name(), u64::from(state == info.state)));
-    text.each(
-        "gauge",
-        "state",
-        "1 for the state the node is in.",
-        "state",
-        states,
-    );
+    text.each("gauge", "state", "1 for the state the node is in.", "state", states);
     let uptime = info.uptime.as_secs_f64();
     text.one("gauge", "uptime_seconds", "Time since the start.", uptime);
     let counts = [
-        (
-            "messages_accepted_total",
-            "Messages accepted for delivery.",
-            counters.accepted,
-        ),
-        (
-            "messages_delivered_total",
-            "Messages known to be on their recipient's disk.",
-            counters.delivered,
-        ),
-        (
-            "messages_acknowledged_total",
-            "Messages known to be consumed.",
-            counters.acknowledged,
-        ),
-        (
-            "messages_ended_total",
-            "Messages that ended undelivered.",
-            counters.ended,
-        ),
-        (
-            "messages_received_total",
-            "Messages received.",
-            counters.received,
-        ),
-        (
-            "messages_duplicate_total",
-            "Messages received again and left out.",
-            counters.duplicates,
-        ),
-        (
-            "parcels_sent_total",
-            "Parcels handed to links.",
-            counters.parcels_sent,
-        ),
-        (
-            "parcels_resent_total",
-            "Parcels handed to links again.",
-            counters.parcels_resent,
-        ),
-        (
-            "parcels_received_total",
-            "Parcels that arrived.",
-            counters.parcels_received,
-        ),
-        (
-            "parcels_refused_total",
-            "Parcels refused to neighbours.",
-            counters.parcels_refused,
-        ),
+        ("messages_accepted_total", "Messages accepted for delivery.", counters.accepted),
+        ("messages_delivered_total", "Messages known to be on their recipient's disk.", counters.delivered),
+        ("messages_acknowledged_total", "Messages known to be consumed.", counters.acknowledged),
+        ("messages_ended_total", "Messages that ended undelivered.", counters.ended),
+        ("messages_received_total", "Messages received.", counters.received),
+        ("messages_duplicate_total", "Messages received again and left out.", counters.duplicates),
+        ("parcels_sent_total", "Parcels handed to links.", counters.parcels_sent),
+        ("parcels_resent_total", "Parcels handed to links again.", counters.parcels_resent),
+        ("parcels_received_total", "Parcels that arrived.", counters.parcels_received),
+        ("parcels_refused_total", "Parcels refused to neighbours.", counters.parcels_refused),
     ];
     for (name, help, value) in counts {
         text.one("counter", name, help, value);
     }
     let waiting = [
-        (
-            "outbox_messages",
-            "Messages that wait to be delivered.",
-            counters.outbox_messages,
-        ),
-        (
-            "outbox_bytes",
-            "Bytes that wait to be delivered.",
-            counters.outbox_bytes,
-        ),
-        (
-            "inbox_messages",
-            "Messages that wait to be acknowledged.",
-            counters.inbox_messages,
-        ),
+        ("outbox_messages", "Messages that wait to be delivered.", counters.outbox_messages),
+        ("outbox_bytes", "Bytes that wait to be delivered.", counters.outbox_bytes),
+        ("inbox_messages", "Messages that wait to be acknowledged.", counters.inbox_messages),
     ];
     for (name, help, value) in waiting {
         text.one("gauge", name, help, value);

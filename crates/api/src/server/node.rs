@@ -17,11 +17,7 @@ fn node_info(info: Info) -> NodeInfo {
         peer_id: info.peer_id.to_string(),
         state: node_state(info.state),
         reasons: info.reasons,
-        listen_addresses: info
-            .listen_addresses
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        listen_addresses: info.listen_addresses.iter().map(ToString::to_string).collect(),
         profile: info.profile.name().to_owned(),
         uptime_seconds: info.uptime.as_secs(),
         fingerprint: fingerprint(&info.peer_id),

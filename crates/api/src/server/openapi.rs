@@ -60,18 +60,11 @@ impl Modify for Failures {
     fn modify(&self, document: &mut Document) {
         let problem = ResponseBuilder::new()
             .description("What went wrong.")
-            .content(
-                MEDIA_TYPE,
-                Content::new(Some(Ref::from_schema_name("Problem"))),
-            )
+            .content(MEDIA_TYPE, Content::new(Some(Ref::from_schema_name("Problem"))))
             .build();
         for item in document.paths.paths.values_mut() {
-            let operations: [&mut Option<Operation>; 4] = [
-                &mut item.get,
-                &mut item.post,
-                &mut item.put,
-                &mut item.delete,
-            ];
+            let operations: [&mut Option<Operation>; 4] =
+                [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
             for operation in operations.into_iter().flatten() {
                 let responses = &mut operation.responses.responses;
                 responses.insert("default".to_owned(), problem.clone().into());
@@ -91,10 +84,7 @@ impl Modify for Token {
                 "The content of the file `token` in the node's directory; not needed on the Unix socket.",
             ))
             .build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", SecurityScheme::Http(scheme));
+        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
     }
 }
 
@@ -104,9 +94,7 @@ impl Modify for Token {
 ///
 /// Never: the document is a tree of strings.
 pub fn openapi_json() -> String {
-    let mut text = Api::openapi()
-        .to_pretty_json()
-        .expect("a tree of strings can be written");
+    let mut text = Api::openapi().to_pretty_json().expect("a tree of strings can be written");
     text.push('\n');
     text
 }

@@ -19,11 +19,7 @@ const CLOSED_FOR: Duration = Duration::from_secs(60);
 pub(super) async fn list(state: State) -> Result<axum::Json<PeerList>, Problem> {
     let view = state.node.view().await?;
     let names = Names::new(&view);
-    let mut peers: Vec<_> = view
-        .peers
-        .iter()
-        .map(|peer| view::peer(peer, &names))
-        .collect();
+    let mut peers: Vec<_> = view.peers.iter().map(|peer| view::peer(peer, &names)).collect();
     peers.sort_by_key(|peer| peer.links.is_empty());
     Ok(axum::Json(PeerList { peers }))
 }
@@ -31,10 +27,7 @@ pub(super) async fn list(state: State) -> Result<axum::Json<PeerList>, Problem> 
 /// Dials an address; answers within ten seconds.
 #[utoipa::path(post, path = "/v1/peers", tag = "peers", request_body = DialRequest,
     responses((status = 200, body = Dialled)))]
-pub(super) async fn dial(
-    state: State,
-    Json(request): Json<DialRequest>,
-) -> Result<axum::Json<Dialled>, Problem> {
+pub(super) async fn dial(state: State, Json(request): Json<DialRequest>) -> Result<axum::Json<Dialled>, Problem> {
     let dialled = state.node.dial(&request.address).await?;
     let view = state.node.view().await?;
     let link = view
@@ -44,10 +37,7 @@ pub(super) async fn dial(
         .flat_map(|peer| &peer.links)
         .max_by_key(|link| (link.kind == dialled.kind, link.dialled))
         .ok_or_else(|| Problem::new(Code::Unreachable, "the link was closed at once"))?;
-    Ok(axum::Json(Dialled {
-        peer_id: dialled.peer.to_string(),
-        link: view::link(link),
-    }))
+    Ok(axum::Json(Dialled { peer_id: dialled.peer.to_string(), link: view::link(link) }))
 }
 
 /// Closes the links of a peer, and takes none from it for 60 seconds.
@@ -55,17 +45,12 @@ pub(super) async fn dial(
     params(("peer" = String, Path, description = "A contact's name, a peer's name, a peer id or a piece of one.")),
     responses((status = 204)))]
 pub(super) async fn close(state: State, Path(peer): Path<String>) -> Result<StatusCode, Problem> {
-    let resolved = state
-        .node
-        .resolve(&peer)
-        .await
-        .map_err(|error| match error {
-            ResolveError::Unknown { text } => Problem::new(
-                Code::UnknownPeer,
-                format!("nobody called {text:?} is known here"),
-            ),
-            other @ (ResolveError::Ambiguous { .. } | ResolveError::Call(_) | _) => other.into(),
-        })?;
+    let resolved = state.node.resolve(&peer).await.map_err(|error| match error {
+        ResolveError::Unknown { text } => {
+            Problem::new(Code::UnknownPeer, format!("nobody called {text:?} is known here"))
+        }
+        other @ (ResolveError::Ambiguous { .. } | ResolveError::Call(_) | _) => other.into(),
+    })?;
     state.node.close_peer(resolved.peer, CLOSED_FOR).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -48,10 +48,7 @@ impl From<CallError> for Problem {
         match error {
             CallError::Refused(refusal) => refusal.into(),
             CallError::Stopped => Self::new(Code::Stopping, "the node is stopping"),
-            CallError::Unavailable | _ => Self::new(
-                Code::Unavailable,
-                "the node's database cannot be used right now",
-            ),
+            CallError::Unavailable | _ => Self::new(Code::Unavailable, "the node's database cannot be used right now"),
         }
     }
 }
@@ -60,9 +57,7 @@ impl From<WaitError> for Problem {
     fn from(error: WaitError) -> Self {
         match error {
             WaitError::Call(error) => error.into(),
-            WaitError::TooManyWaits => {
-                Self::new(Code::Busy, "too many messages are being waited for at once")
-            }
+            WaitError::TooManyWaits => Self::new(Code::Busy, "too many messages are being waited for at once"),
             WaitError::Unknown | _ => {
                 let detail = "no such message was sent from here, or it is no longer kept";
                 Self::new(Code::UnknownMessage, detail)
@@ -79,9 +74,7 @@ impl From<DialError> for Problem {
                 let detail = format!("{got:?} cannot be dialled: {reason}");
                 Self::new(Code::InvalidAddress, detail)
             }
-            DialError::Failed { reason } => {
-                Self::new(Code::Unreachable, format!("no link came about: {reason}"))
-            }
+            DialError::Failed { reason } => Self::new(Code::Unreachable, format!("no link came about: {reason}")),
             other => Self::new(Code::Unreachable, other.to_string()),
         }
     }

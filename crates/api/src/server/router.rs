@@ -8,10 +8,7 @@ use axum::middleware;
 use axum::routing::{delete, get, post, put};
 
 use super::guard::{self, Guard};
-use super::{
-    MAX_BODY_BYTES, Shared, contacts, doctor, health, inbox, messages, metrics, node, openapi,
-    peers, stream,
-};
+use super::{MAX_BODY_BYTES, Shared, contacts, doctor, health, inbox, messages, metrics, node, openapi, peers, stream};
 use crate::types::{Code, Problem};
 
 pub(super) fn router(shared: Arc<Shared>, guard: Arc<Guard>) -> Router {
@@ -22,9 +19,7 @@ pub(super) fn router(shared: Arc<Shared>, guard: Arc<Guard>) -> Router {
 pub(super) fn guarded(routes: Router, guard: Arc<Guard>) -> Router {
     routes
         .fallback(async || Problem::new(Code::NotFound, "there is no such path"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(Code::NotFound, "this path does not take this method")
-        })
+        .method_not_allowed_fallback(async || Problem::new(Code::NotFound, "this path does not take this method"))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }
@@ -42,18 +37,12 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/v1/peers", get(peers::list).post(peers::dial))
         .route("/v1/peers/{peer}", delete(peers::close))
         .route("/v1/contacts", get(contacts::list).post(contacts::add))
-        .route(
-            "/v1/contacts/{name}",
-            put(contacts::change).delete(contacts::remove),
-        )
+        .route("/v1/contacts/{name}", put(contacts::change).delete(contacts::remove))
         .route("/v1/invites", post(contacts::create_invite))
         .route("/v1/invites/accept", post(contacts::accept_invite))
         .route("/v1/messages", get(messages::list).post(messages::send))
         .route("/v1/messages/batch", post(messages::send_batch))
-        .route(
-            "/v1/messages/{id}",
-            get(messages::detail).delete(messages::cancel),
-        )
+        .route("/v1/messages/{id}", get(messages::detail).delete(messages::cancel))
         .route("/v1/messages/{id}/retry", post(messages::retry))
         .route("/v1/inbox", get(inbox::page))
         .route("/v1/inbox/ack", post(inbox::acknowledge))

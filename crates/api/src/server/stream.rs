@@ -18,9 +18,7 @@ use super::inbox::{consume, show};
 use super::messages::submit;
 use super::view::{self, Names};
 use super::{MAX_BODY_BYTES, Shared, State};
-use crate::types::{
-    Answer, AnswerError, Code, Event, EventKind, Operation, Problem, Push, Request, SendRequest,
-};
+use crate::types::{Answer, AnswerError, Code, Event, EventKind, Operation, Problem, Push, Request, SendRequest};
 
 /// The most sends that share a transaction.
 const MAX_SENDS: usize = 256;
@@ -41,12 +39,10 @@ pub(super) async fn open(
     let permit = Arc::clone(&shared.streams)
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::Busy, "too many WebSockets are open"))?;
-    Ok(upgrade
-        .max_message_size(MAX_BODY_BYTES)
-        .on_upgrade(|socket| async move {
-            Session::new(shared, socket).run().await;
-            drop(permit);
-        }))
+    Ok(upgrade.max_message_size(MAX_BODY_BYTES).on_upgrade(|socket| async move {
+        Session::new(shared, socket).run().await;
+        drop(permit);
+    }))
 }
 
 /// The client is gone or was told to go.
@@ -80,26 +76,14 @@ enum Happened {
 
 impl Session {
     fn new(shared: Arc<Shared>, socket: WebSocket) -> Self {
-        Self {
-            shared,
-            socket,
-            subscription: Subscription::default(),
-            next: None,
-        }
+        Self { shared, socket, subscription: Subscription::default(), next: None }
     }
 
     async fn run(mut self) {
         while self.step().await.is_ok() {}
-        let close = CloseFrame {
-            code: close_code::AWAY,
-            reason: "".into(),
-        };
+        let close = CloseFrame { code: close_code::AWAY, reason: "".into() };
         // Whoever is gone already does not need to be told.
-        let _ = tokio::time::timeout(
-            Duration::from_secs(1),
-            self.socket.send(Frame::Close(Some(close))),
-        )
-        .await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.socket.send(Frame::Close(Some(close)))).await;
     }
 
     async fn step(&mut self) -> Result<(), Closed> {
@@ -145,10 +129,9 @@ impl Session {
             Operation::Ping => self.answer(re, Ok(Answer::default())).await,
             Operation::Send(message) => self.on_sends(re, message).await,
             Operation::Ack { ids } => {
-                let answer = consume(&self.shared, &ids).await.map(|unknown| Answer {
-                    unknown: Some(unknown),
-                    ..Answer::default()
-                });
+                let answer = consume(&self.shared, &ids)
+                    .await
+                    .map(|unknown| Answer { unknown: Some(unknown), ..Answer::default() });
                 self.answer(re, answer).await
             }
             Operation::Subscribe { events, kinds } => {
@@ -175,9 +158,8 @@ impl Session {
     }
 
     fn resume(&mut self, at: &str) -> Result<(), Problem> {
-        let at: At = at.parse().map_err(|error: tidings::AtError| {
-            Problem::new(Code::InvalidRequest, error.to_string())
-        })?;
+        let at: At =
+            at.parse().map_err(|error: tidings::AtError| Problem::new(Code::InvalidRequest, error.to_string()))?;
         let subscription = &mut self.subscription;
         if subscription.events.is_empty() {
             subscription.events = BTreeSet::from([EventKind::Message, EventKind::State]);
@@ -196,10 +178,7 @@ impl Session {
                 break;
             };
             match read(frame)? {
-                Some(Ok(Request {
-                    req,
-                    operation: Operation::Send(message),
-                })) => {
+                Some(Ok(Request { req, operation: Operation::Send(message) })) => {
                     names.push(req);
                     messages.push(message);
                 }
@@ -209,10 +188,7 @@ impl Session {
         match submit(&self.shared, messages).await {
             Ok(results) => {
                 for (re, result) in names.into_iter().zip(results) {
-                    let answer = result.map(|accepted| Answer {
-                        accepted: Some(accepted),
-                        ..Answer::default()
-                    });
+                    let answer = result.map(|accepted| Answer { accepted: Some(accepted), ..Answer::default() });
                     self.answer(re, answer).await?;
                 }
             }
@@ -225,24 +201,13 @@ impl Session {
         Ok(())
     }
 
-    async fn answer(
-        &mut self,
-        re: Option<u64>,
-        answer: Result<Answer, Problem>,
-    ) -> Result<(), Closed> {
+    async fn answer(&mut self, re: Option<u64>, answer: Result<Answer, Problem>) -> Result<(), Closed> {
         let answer = match answer {
             Ok(_) if re.is_none() => return Ok(()),
-            Ok(answer) => Answer {
-                re,
-                ok: Some(true),
-                ..answer
-            },
+            Ok(answer) => Answer { re, ok: Some(true), ..answer },
             Err(problem) => Answer {
                 re,
-                error: Some(AnswerError {
-                    code: problem.code,
-                    detail: problem.detail,
-                }),
+                error: Some(AnswerError { code: problem.code, detail: problem.detail }),
                 ..Answer::default()
             },
         };
@@ -252,9 +217,7 @@ impl Session {
     async fn on_event(&mut self, event: NodeEvent) -> Result<(), Closed> {
         let wants = |kind| self.subscription.events.contains(&kind);
         match event {
-            NodeEvent::Message(message)
-                if wants(EventKind::Message) && self.subscription.inbox.is_none() =>
-            {
+            NodeEvent::Message(message) if wants(EventKind::Message) && self.subscription.inbox.is_none() => {
                 self.push_message(&message).await
             }
             NodeEvent::State(change) if wants(EventKind::State) => {
@@ -274,19 +237,11 @@ impl Session {
                 Ok(())
             }
             NodeEvent::NeighbourUp { peer, name, .. } if wants(EventKind::Peer) => {
-                let event = Event::Peer {
-                    peer_id: peer.to_string(),
-                    name: Some(name),
-                    connected: true,
-                };
+                let event = Event::Peer { peer_id: peer.to_string(), name: Some(name), connected: true };
                 self.push(&Push::Event(event)).await
             }
             NodeEvent::NeighbourDown { peer } if wants(EventKind::Peer) => {
-                let event = Event::Peer {
-                    peer_id: peer.to_string(),
-                    name: None,
-                    connected: false,
-                };
+                let event = Event::Peer { peer_id: peer.to_string(), name: None, connected: false };
                 self.push(&Push::Event(event)).await
             }
             NodeEvent::Lagged { missed } => self.push(&Push::Event(Event::Lagged { missed })).await,
@@ -325,19 +280,13 @@ impl Session {
 }
 
 /// Reads a frame; `None` for one that asks for nothing.
-fn read(
-    frame: Option<Result<Frame, axum::Error>>,
-) -> Result<Option<Result<Request, Problem>>, Closed> {
+fn read(frame: Option<Result<Frame, axum::Error>>) -> Result<Option<Result<Request, Problem>>, Closed> {
     let invalid = |detail: String| Problem::new(Code::InvalidRequest, detail);
     match frame {
-        Some(Ok(Frame::Text(text))) => {
-            Ok(Some(serde_json::from_str(&text).map_err(|error| {
-                invalid(format!("the operation cannot be read: {error}"))
-            })))
-        }
-        Some(Ok(Frame::Binary(_))) => {
-            Ok(Some(Err(invalid("operations are JSON texts".to_owned()))))
-        }
+        Some(Ok(Frame::Text(text))) => Ok(Some(
+            serde_json::from_str(&text).map_err(|error| invalid(format!("the operation cannot be read: {error}"))),
+        )),
+        Some(Ok(Frame::Binary(_))) => Ok(Some(Err(invalid("operations are JSON texts".to_owned())))),
         Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(None),
         Some(Ok(Frame::Close(_)) | Err(_)) | None => Err(Closed),
     }

@@ -34,14 +34,8 @@ async fn served() -> Served {
     let routes = Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/v1/node", get(async || "a node"))
-        .route(
-            "/v1/messages",
-            post(async |Json(request): Json<SendRequest>| request.to),
-        )
-        .route(
-            "/v1/stream",
-            get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(async |_| {})),
-        );
+        .route("/v1/messages", post(async |Json(request): Json<SendRequest>| request.to))
+        .route("/v1/stream", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(async |_| {})));
     let allowed = vec!["https://app.example".to_owned()];
     let guard = Guard::new(token, Some(address), allowed);
     let router = router::guarded(routes, Arc::new(guard));
@@ -55,12 +49,7 @@ async fn served() -> Served {
         drop(socket);
     });
     tokio::spawn(listen::serve(listener, router, stopping));
-    Served {
-        address,
-        token: text,
-        directory,
-        stop,
-    }
+    Served { address, token: text, directory, stop }
 }
 
 impl Served {
@@ -82,10 +71,7 @@ impl Served {
         let (status, answer) = self.request(line, headers, body).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let head = head.to_ascii_lowercase();
-        assert!(
-            head.contains("content-type: application/problem+json"),
-            "{head}"
-        );
+        assert!(head.contains("content-type: application/problem+json"), "{head}");
         let problem: Problem = serde_json::from_str(body).unwrap();
         assert_eq!(problem.status, status);
         assert_eq!(problem.code.status(), status);
@@ -128,9 +114,7 @@ async fn a_caller_with_the_token_is_served_under_each_name_of_this_machine() {
     let port = served.address.port();
     for name in ["127.0.0.1", "localhost", "LocalHost", "[::1]"] {
         let host = format!("Host: {name}:{port}");
-        let (status, _) = served
-            .request("GET /v1/node", &[host, served.bearer()], b"")
-            .await;
+        let (status, _) = served.request("GET /v1/node", &[host, served.bearer()], b"").await;
         assert_eq!(status, 200, "{name}");
     }
 }
@@ -155,30 +139,18 @@ async fn a_name_that_was_made_to_resolve_here_is_refused() {
             assert_eq!(answer, (421, "host_refused".to_owned()), "{host} {path}");
         }
     }
-    let twice = [
-        served.host(),
-        "Host: evil.example".to_owned(),
-        served.bearer(),
-    ];
+    let twice = [served.host(), "Host: evil.example".to_owned(), served.bearer()];
     let (status, _) = served.request("GET /v1/node", &twice, b"").await;
     assert!(status == 421 || status == 400, "{status}");
     let line = format!("GET http://evil.example:{port}/v1/node");
-    let answer = served
-        .problem(&line, &[served.host(), served.bearer()], b"")
-        .await;
+    let answer = served.problem(&line, &[served.host(), served.bearer()], b"").await;
     assert_eq!(answer, (421, "host_refused".to_owned()));
 }
 
 #[tokio::test]
 async fn a_page_of_another_origin_is_refused_even_with_the_token() {
     let served = served().await;
-    for origin in [
-        "http://evil.example",
-        "null",
-        "http://127.0.0.1",
-        "https://127.0.0.1",
-        "https://app.example.evil",
-    ] {
+    for origin in ["http://evil.example", "null", "http://127.0.0.1", "https://127.0.0.1", "https://app.example.evil"] {
         let origin = format!("Origin: {origin}");
         let headers = [served.host(), served.bearer(), origin.clone()];
         let answer = served.problem("GET /v1/node", &headers, b"").await;
@@ -233,11 +205,7 @@ async fn what_a_page_can_send_without_asking_is_no_mutation() {
     ] {
         let headers = [served.host(), served.bearer(), content_type.to_owned()];
         let answer = served.problem("POST /v1/messages", &headers, body).await;
-        assert_eq!(
-            answer,
-            (415, "unsupported_media_type".to_owned()),
-            "{content_type}"
-        );
+        assert_eq!(answer, (415, "unsupported_media_type".to_owned()), "{content_type}");
     }
     let charset = "Content-Type: application/json; charset=utf-8".to_owned();
     let headers = [served.host(), served.bearer(), charset];
@@ -254,9 +222,7 @@ async fn an_oversized_or_malformed_body_is_refused() {
     let answer = served.problem("POST /v1/messages", &headers, &body).await;
     assert_eq!(answer, (413, "too_large".to_owned()));
     for body in ["{", "[]", r#"{"to":"bob","payload":"x","surprise":1}"#] {
-        let answer = served
-            .problem("POST /v1/messages", &headers, body.as_bytes())
-            .await;
+        let answer = served.problem("POST /v1/messages", &headers, body.as_bytes()).await;
         assert_eq!(answer, (400, "invalid_request".to_owned()), "{body}");
     }
 }
@@ -285,10 +251,7 @@ async fn a_web_socket_opens_only_for_its_own_origin_with_the_token() {
         headers.extend_from_slice(&upgrade);
         headers.extend_from_slice(extra);
         let mut stream = TcpStream::connect(served.address).await.unwrap();
-        let request = format!(
-            "GET /v1/stream HTTP/1.1\r\n{}\r\n\r\n",
-            headers.join("\r\n")
-        );
+        let request = format!("GET /v1/stream HTTP/1.1\r\n{}\r\n\r\n", headers.join("\r\n"));
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut head = [0; 12];
         stream.read_exact(&mut head).await.unwrap();
@@ -313,10 +276,7 @@ async fn the_unix_socket_needs_no_token_and_still_refuses_pages() {
     let host = "Host: localhost".to_owned();
     assert_eq!(call(std::slice::from_ref(&host)).await, 200);
     assert_eq!(call(&["Host: evil.example".to_owned()]).await, 421);
-    assert_eq!(
-        call(&[host, "Origin: http://evil.example".to_owned()]).await,
-        403
-    );
+    assert_eq!(call(&[host, "Origin: http://evil.example".to_owned()]).await, 403);
 }
 
 #[tokio::test]

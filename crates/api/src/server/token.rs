@@ -69,31 +69,21 @@ impl Token {
                 let mode = metadata.permissions().mode() & 0o7777;
                 let own = metadata.uid() == rustix::process::geteuid().as_raw();
                 if mode & 0o077 != 0 || !own || !metadata.is_file() {
-                    return Err(TokenError::Exposed {
-                        path: path.to_owned(),
-                        mode,
-                    });
+                    return Err(TokenError::Exposed { path: path.to_owned(), mode });
                 }
                 Self::read(path)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
-            Err(source) => Err(TokenError::File {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(TokenError::File { path: path.to_owned(), source }),
         }
     }
 
     fn read(path: &Path) -> Result<Self, TokenError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TokenError::File {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| TokenError::File { path: path.to_owned(), source })?;
         let text = text.trim_end();
         if text.len() != CHARACTERS || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(TokenError::Damaged {
-                path: path.to_owned(),
-            });
+            return Err(TokenError::Damaged { path: path.to_owned() });
         }
         Ok(Self(text.to_owned()))
     }
@@ -102,12 +92,8 @@ impl Token {
         let mut bytes = [0; BYTES];
         getrandom::fill(&mut bytes).map_err(TokenError::Random)?;
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        files::create_new(path, format!("{text}\n").as_bytes()).map_err(|source| {
-            TokenError::File {
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+        files::create_new(path, format!("{text}\n").as_bytes())
+            .map_err(|source| TokenError::File { path: path.to_owned(), source })?;
         Ok(Self(text))
     }
 
@@ -153,10 +139,7 @@ mod tests {
         Token::open(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         let error = Token::open(&path).unwrap_err();
-        assert!(
-            matches!(error, TokenError::Exposed { mode: 0o644, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, TokenError::Exposed { mode: 0o644, .. }), "{error}");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::write(&path, "abc").unwrap();
         let error = Token::open(&path).unwrap_err();

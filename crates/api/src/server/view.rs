@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tidings::{
-    Evidence, InboxMessage, LinkView, MessageState, PeerId, PeerView, SentMessage, Step, View, Wall,
-};
+use tidings::{Evidence, InboxMessage, LinkView, MessageState, PeerId, PeerView, SentMessage, Step, View, Wall};
 
 use crate::types::{
-    Code, Direction, Link, MessageDetail, MessageSummary, Payload, Peer, Problem, ReceivedMessage,
-    State, TimelineEntry, Timestamp,
+    Code, Direction, Link, MessageDetail, MessageSummary, Payload, Peer, Problem, ReceivedMessage, State,
+    TimelineEntry, Timestamp,
 };
 
 impl From<Wall> for Timestamp {
@@ -24,11 +22,7 @@ pub(super) struct Names(HashMap<PeerId, (String, bool)>);
 impl Names {
     pub(super) fn new(view: &View) -> Self {
         let contacts = view.contacts.iter();
-        Self(
-            contacts
-                .map(|contact| (contact.peer, (contact.name.clone(), contact.verified)))
-                .collect(),
-        )
+        Self(contacts.map(|contact| (contact.peer, (contact.name.clone(), contact.verified))).collect())
     }
 
     pub(super) fn name(&self, peer: PeerId) -> Option<String> {
@@ -49,20 +43,14 @@ pub(super) fn peer(peer: &PeerView, names: &Names) -> Peer {
         links: peer.links.iter().map(link).collect(),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         waiting: peer.waiting,
-        evidence: evidence
-            .map(|(evidence, count)| (evidence_name(*evidence).to_owned(), *count))
-            .collect(),
+        evidence: evidence.map(|(evidence, count)| (evidence_name(*evidence).to_owned(), *count)).collect(),
     }
 }
 
 pub(super) fn link(link: &LinkView) -> Link {
     Link {
         kind: link.kind.name().to_owned(),
-        direction: if link.dialled {
-            Direction::Outbound
-        } else {
-            Direction::Inbound
-        },
+        direction: if link.dialled { Direction::Outbound } else { Direction::Inbound },
         address: link.address.to_string(),
         round_trip_seconds: link.round_trip.map(|time| time.as_secs_f64()),
         received_bytes: link.bytes_in,
@@ -87,11 +75,7 @@ pub(super) fn evidence_name(evidence: Evidence) -> &'static str {
     }
 }
 
-pub(super) fn received(
-    message: &InboxMessage,
-    names: &Names,
-    redelivered: bool,
-) -> ReceivedMessage {
+pub(super) fn received(message: &InboxMessage, names: &Names, redelivered: bool) -> ReceivedMessage {
     ReceivedMessage {
         id: message.id.to_string(),
         from: message.from.to_string(),
@@ -161,18 +145,14 @@ fn sentence(message: &SentMessage, to: &str) -> String {
             format!("waits on this device for a way to {to}, keeps trying until {until}")
         }
         MessageState::InFlight => {
-            format!(
-                "on its way to {to}, which has not confirmed it yet; keeps trying until {until}"
-            )
+            format!("on its way to {to}, which has not confirmed it yet; keeps trying until {until}")
         }
         MessageState::Delivered => format!("delivered: it is on the disk of {to}"),
         MessageState::Acknowledged => format!("consumed by the application of {to}"),
         MessageState::Expired => format!("expired at {until} without reaching {to}"),
         MessageState::Failed(code) => match code {
             tidings::FailureCode::OutcomeUnknown => {
-                format!(
-                    "failed: {to} was restored from a backup, so nobody knows whether it arrived"
-                )
+                format!("failed: {to} was restored from a backup, so nobody knows whether it arrived")
             }
             tidings::FailureCode::TooBig => {
                 format!("failed: no link on the way to {to} carries parcels of this size")
@@ -193,19 +173,11 @@ pub(super) fn detail(message: &SentMessage, names: &Names) -> MessageDetail {
     let accepted = State::Accepted.name();
     timeline.sort_by_key(|entry| (entry.at, entry.step != accepted));
 
-    MessageDetail {
-        summary: summary(message, names),
-        reached: None,
-        attempts: message.attempts,
-        timeline,
-    }
+    MessageDetail { summary: summary(message, names), reached: None, attempts: message.attempts, timeline }
 }
 
 fn entry(wall: Wall, step: &str) -> TimelineEntry {
-    TimelineEntry {
-        at: wall.into(),
-        step: step.to_owned(),
-    }
+    TimelineEntry { at: wall.into(), step: step.to_owned() }
 }
 
 fn step_name(step: Step) -> &'static str {

@@ -176,25 +176,15 @@ mod tests {
         let names: BTreeSet<&str> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
-            assert!(
-                code.name()
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b == b'_')
-            );
-            assert_eq!(
-                serde_json::to_value(code).ok(),
-                Some(serde_json::Value::from(code.name()))
-            );
+            assert!(code.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert_eq!(serde_json::to_value(code).ok(), Some(serde_json::Value::from(code.name())));
         }
     }
 
     #[test]
     fn every_failure_says_what_to_do_and_exits_with_a_failure() {
         for code in Code::ALL {
-            assert!(
-                !code.remedy().is_empty() && !code.remedy().ends_with('.'),
-                "{code}"
-            );
+            assert!(!code.remedy().is_empty() && !code.remedy().ends_with('.'), "{code}");
             assert_ne!(code.exit(), Exit::Done, "{code}");
         }
     }

@@ -75,9 +75,7 @@ pub struct Invite {
 impl std::fmt::Debug for Invite {
     /// Leaves the secret out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Invite")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
+        f.debug_struct("Invite").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 

@@ -13,11 +13,7 @@ pub struct Report {
 impl Report {
     /// Returns the worst verdict of all checks.
     pub fn verdict(&self) -> Verdict {
-        self.checks
-            .iter()
-            .map(|check| check.verdict)
-            .max()
-            .unwrap_or(Verdict::Good)
+        self.checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Good)
     }
 }
 

@@ -60,12 +60,7 @@ impl SendRequest {
     /// Makes a request with everything else left to its default.
     pub fn new(to: impl Into<String>, payload: &[u8]) -> Self {
         let (payload, payload_base64) = payload::write(payload);
-        Self {
-            to: to.into(),
-            payload,
-            payload_base64,
-            ..Self::default()
-        }
+        Self { to: to.into(), payload, payload_base64, ..Self::default() }
     }
 
     /// Reads the content.

@@ -18,21 +18,14 @@ pub struct Payload {
 impl std::fmt::Debug for Payload {
     /// Leaves the content out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Payload({} base64 characters)",
-            self.payload_base64.len()
-        )
+        write!(f, "Payload({} base64 characters)", self.payload_base64.len())
     }
 }
 
 impl Payload {
     /// Writes octets.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self {
-            payload: std::str::from_utf8(bytes).ok().map(str::to_owned),
-            payload_base64: STANDARD.encode(bytes),
-        }
+        Self { payload: std::str::from_utf8(bytes).ok().map(str::to_owned), payload_base64: STANDARD.encode(bytes) }
     }
 
     /// Reads the octets.
@@ -41,9 +34,7 @@ impl Payload {
     ///
     /// [`PayloadError::NotBase64`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, PayloadError> {
-        STANDARD
-            .decode(&self.payload_base64)
-            .map_err(|_| PayloadError::NotBase64)
+        STANDARD.decode(&self.payload_base64).map_err(|_| PayloadError::NotBase64)
     }
 }
 

@@ -181,11 +181,7 @@ mod tests {
         ] {
             assert!(read(text).is_ok(), "{text}");
         }
-        for text in [
-            r#"{"op":"launch"}"#,
-            r#"{"req":1}"#,
-            r#"{"op":"subscribe","events":["weather"]}"#,
-        ] {
+        for text in [r#"{"op":"launch"}"#, r#"{"req":1}"#, r#"{"op":"subscribe","events":["weather"]}"#] {
             assert!(read(text).is_err(), "{text}");
         }
     }

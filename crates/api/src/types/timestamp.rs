@@ -23,11 +23,7 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// Takes milliseconds since the Unix epoch; what lies after the year 9999 is cut to its end.
     pub const fn from_unix_millis(millis: u64) -> Self {
-        if millis > LAST_MILLIS {
-            Self(LAST_MILLIS)
-        } else {
-            Self(millis)
-        }
+        if millis > LAST_MILLIS { Self(LAST_MILLIS) } else { Self(millis) }
     }
 
     /// Returns milliseconds since the Unix epoch.
@@ -71,9 +67,7 @@ impl FromStr for Timestamp {
             .map(|time| time.to_offset(UtcOffset::UTC).unix_timestamp_nanos() / 1_000_000)
             .and_then(|millis| u64::try_from(millis).ok())
             .map(Self::from_unix_millis)
-            .ok_or_else(|| TimestampError {
-                got: text.chars().take(64).collect(),
-            })
+            .ok_or_else(|| TimestampError { got: text.chars().take(64).collect() })
     }
 }
 
@@ -85,9 +79,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -125,10 +117,7 @@ mod tests {
             assert_eq!(time.to_string(), text);
             assert_eq!(text.parse(), Ok(time));
         }
-        assert_eq!(
-            "2026-11-24T09:47:31.007+01:00".parse(),
-            Ok(Timestamp::from_unix_millis(1_795_510_051_007))
-        );
+        assert_eq!("2026-11-24T09:47:31.007+01:00".parse(), Ok(Timestamp::from_unix_millis(1_795_510_051_007)));
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 }

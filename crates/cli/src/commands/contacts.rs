@@ -49,10 +49,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
             Action::List => list(context, &client).await?,
             Action::Verify { name, yes } => return verify(context, &client, &name, yes).await,
             Action::Rename { name, new_name } => {
-                let change = ContactChange {
-                    name: Some(new_name),
-                    verified: None,
-                };
+                let change = ContactChange { name: Some(new_name), verified: None };
                 let contact = client.change_contact(&name, &change).await?;
                 let (old, new) = (harmless_line(&name), harmless_line(&contact.name));
                 context.print(&contact, |out| {
@@ -74,9 +71,7 @@ async fn list(context: &Context, client: &Client) -> Result<(), Failure> {
     let list = client.contacts().await?;
     context.print(&list, |out| {
         if list.contacts.is_empty() {
-            out.push_str(
-                "no contacts yet; add one with `tidings invite` here and `tidings join` there\n",
-            );
+            out.push_str("no contacts yet; add one with `tidings invite` here and `tidings join` there\n");
             return;
         }
         let rows: Vec<Vec<String>> = list.contacts.iter().map(row).collect();
@@ -87,28 +82,14 @@ async fn list(context: &Context, client: &Client) -> Result<(), Failure> {
 
 fn row(contact: &Contact) -> Vec<String> {
     let verified = if contact.verified { "yes" } else { "no" };
-    vec![
-        harmless_line(&contact.name),
-        verified.to_owned(),
-        contact.peer_id.clone(),
-    ]
+    vec![harmless_line(&contact.name), verified.to_owned(), contact.peer_id.clone()]
 }
 
-async fn verify(
-    context: &Context,
-    client: &Client,
-    name: &str,
-    yes: bool,
-) -> Result<Exit, Failure> {
+async fn verify(context: &Context, client: &Client, name: &str, yes: bool) -> Result<Exit, Failure> {
     let list = client.contacts().await?.contacts;
     let found = list.into_iter().find(|contact| contact.name == name);
     let shown = harmless_line(name);
-    let contact = found.ok_or_else(|| {
-        Failure::of(
-            Code::UnknownContact,
-            format!("no contact is called {shown:?}"),
-        )
-    })?;
+    let contact = found.ok_or_else(|| Failure::of(Code::UnknownContact, format!("no contact is called {shown:?}")))?;
     if !yes && !confirmed(&contact)? {
         return Err(Failure::new(
             Exit::Unsuccessful,
@@ -118,14 +99,9 @@ async fn verify(
             ),
         ));
     }
-    let change = ContactChange {
-        name: None,
-        verified: Some(true),
-    };
+    let change = ContactChange { name: None, verified: Some(true) };
     let contact = client.change_contact(name, &change).await?;
-    context.print(&contact, |out| {
-        out.push_str(&format!("{shown} is verified\n"))
-    })?;
+    context.print(&contact, |out| out.push_str(&format!("{shown} is verified\n")))?;
     Ok(Exit::Done)
 }
 

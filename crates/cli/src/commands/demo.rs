@@ -37,9 +37,7 @@ enum Wiring {
     Full,
 }
 
-const NAMES: [&str; 8] = [
-    "anna", "ben", "carla", "daniel", "emma", "felix", "greta", "hugo",
-];
+const NAMES: [&str; 8] = ["anna", "ben", "carla", "daniel", "emma", "felix", "greta", "hugo"];
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     context.block_on(async {
@@ -59,11 +57,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
     })
 }
 
-async fn story(
-    context: &Context,
-    arguments: &Arguments,
-    root: &std::path::Path,
-) -> Result<(), Failure> {
+async fn story(context: &Context, arguments: &Arguments, root: &std::path::Path) -> Result<(), Failure> {
     let teller = story::Teller::new(context.style());
     let mut nodes = start(&teller, arguments, root).await?;
     story::text(&teller, &nodes).await?;
@@ -71,11 +65,7 @@ async fn story(
     story::flood(&teller, &mut nodes, arguments.messages).await?;
     teller.done()?;
     if arguments.keep {
-        let example = format!(
-            "tidings send {} hello --dir {}",
-            nodes[1].name,
-            nodes[0].directory().display()
-        );
+        let example = format!("tidings send {} hello --dir {}", nodes[1].name, nodes[0].directory().display());
         teller.note(&format!("the nodes run until Ctrl-C; try: {example}"))?;
         std::future::pending::<()>().await;
     }
@@ -85,43 +75,25 @@ async fn story(
     Ok(())
 }
 
-async fn start(
-    teller: &story::Teller,
-    arguments: &Arguments,
-    root: &std::path::Path,
-) -> Result<Vec<Member>, Failure> {
+async fn start(teller: &story::Teller, arguments: &Arguments, root: &std::path::Path) -> Result<Vec<Member>, Failure> {
     let clock = teller.clock();
     let mut nodes: Vec<Member> = Vec::new();
     for name in NAMES.iter().take(usize::from(arguments.nodes)) {
         // Each node dials those before it: Full wiring.
         let bootstrap = match arguments.wiring {
-            Wiring::Full => nodes
-                .iter()
-                .filter_map(|node| node.addresses.first().cloned())
-                .collect(),
+            Wiring::Full => nodes.iter().filter_map(|node| node.addresses.first().cloned()).collect(),
         };
         nodes.push(Member::start(root, name, bootstrap).await?);
     }
     for node in &nodes {
-        story::until(
-            Duration::from_secs(20),
-            &format!("{} finds its neighbours", node.name),
-            async || {
-                let peers = node.client().await?.peers().await?.peers;
-                Ok(peers.iter().filter(|peer| !peer.links.is_empty()).count() + 1 == nodes.len())
-            },
-        )
+        story::until(Duration::from_secs(20), &format!("{} finds its neighbours", node.name), async || {
+            let peers = node.client().await?.peers().await?.peers;
+            Ok(peers.iter().filter(|peer| !peer.links.is_empty()).count() + 1 == nodes.len())
+        })
         .await?;
     }
     let links = nodes.len() * (nodes.len() - 1) / 2;
     let names: Vec<_> = nodes.iter().map(|node| node.name).collect();
-    teller.tell(
-        clock,
-        &format!(
-            "{} node processes with {links} links: {}",
-            nodes.len(),
-            names.join(", ")
-        ),
-    )?;
+    teller.tell(clock, &format!("{} node processes with {links} links: {}", nodes.len(), names.join(", ")))?;
     Ok(nodes)
 }

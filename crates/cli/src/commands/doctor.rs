@@ -37,10 +37,7 @@ fn without_node(context: &Context) -> Report {
                 ApiAddress::Off => None,
                 ApiAddress::At(address) => Some(address),
             };
-            (
-                check(Verdict::Good, "the configuration can be used".to_owned()),
-                api,
-            )
+            (check(Verdict::Good, "the configuration can be used".to_owned()), api)
         }
         Err(failure) => {
             let found = failure.sentence().to_owned();
@@ -57,8 +54,7 @@ fn check(verdict: Verdict, found: String) -> Check {
         name: "config".to_owned(),
         verdict,
         found,
-        remedy: (verdict != Verdict::Good)
-            .then(|| "correct config.toml or the variables TIDINGS_*".to_owned()),
+        remedy: (verdict != Verdict::Good).then(|| "correct config.toml or the variables TIDINGS_*".to_owned()),
     }
 }
 

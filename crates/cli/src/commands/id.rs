@@ -69,9 +69,6 @@ fn without_node(context: &Context, error: ClientError) -> Result<Identity, Failu
 /// Digits in groups of five, as people read them out.
 fn groups(digits: &str) -> String {
     let digits: Vec<char> = digits.chars().collect();
-    let groups: Vec<String> = digits
-        .chunks(5)
-        .map(|group| group.iter().collect())
-        .collect();
+    let groups: Vec<String> = digits.chunks(5).map(|group| group.iter().collect()).collect();
     groups.join(" ")
 }

@@ -19,11 +19,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     context.block_on(async {
-        let query = InboxQuery {
-            limit: Some(arguments.limit),
-            wait_seconds: None,
-            kind: arguments.kind,
-        };
+        let query = InboxQuery { limit: Some(arguments.limit), wait_seconds: None, kind: arguments.kind };
         let page = context.client().await?.inbox(&query).await?;
         context.print(&page, |out| {
             if page.messages.is_empty() {

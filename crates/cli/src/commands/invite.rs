@@ -21,9 +21,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     context.block_on(async {
-        let request = CreateInvite {
-            expires_in_seconds: Some(arguments.expires_in.as_secs()),
-        };
+        let request = CreateInvite { expires_in_seconds: Some(arguments.expires_in.as_secs()) };
         let invite = context.client().await?.create_invite(&request).await?;
         context.print(&invite, |out| {
             if std::io::stdout().is_terminal() {
@@ -35,10 +33,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
             out.push_str(&format!("{}\n", invite.invite));
         })?;
         if !context.is_json() {
-            output::remark(&format!(
-                "\nFor one person, until {}. There: tidings join LINK",
-                invite.expires_at
-            ));
+            output::remark(&format!("\nFor one person, until {}. There: tidings join LINK", invite.expires_at));
         }
         Ok(Exit::Done)
     })
@@ -47,12 +42,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
 /// Draws a QR code, light on dark as terminals mostly are. In capitals it needs a third fewer modules.
 fn code(invite: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(invite.to_uppercase(), EcLevel::L).ok()?;
-    Some(
-        code.render::<Dense1x2>()
-            .dark_color(Dense1x2::Light)
-            .light_color(Dense1x2::Dark)
-            .build(),
-    )
+    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 #[cfg(test)]

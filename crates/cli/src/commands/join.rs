@@ -34,11 +34,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
     context.block_on(async {
         let client = context.client().await?;
         output::remark("connecting …");
-        let request = AcceptInvite {
-            invite,
-            name: arguments.name,
-            wait_seconds: arguments.timeout.as_secs(),
-        };
+        let request = AcceptInvite { invite, name: arguments.name, wait_seconds: arguments.timeout.as_secs() };
         let joined = client.accept_invite(&request).await?;
         let name = harmless_line(&joined.contact.name);
         context.print(&joined, |out| {
@@ -61,15 +57,8 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
 
 fn from_stdin() -> Result<String, Failure> {
     let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(MAX_INVITE_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| {
-            Failure::new(
-                Exit::Other,
-                format!("stdin cannot be read: {error}; give the invite as an argument"),
-            )
-        })?;
+    std::io::stdin().lock().take(MAX_INVITE_BYTES).read_to_string(&mut text).map_err(|error| {
+        Failure::new(Exit::Other, format!("stdin cannot be read: {error}; give the invite as an argument"))
+    })?;
     Ok(text.trim().to_owned())
 }

@@ -72,8 +72,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
                 let mut messages = Vec::new();
                 while messages.len() < arguments.list.limit {
                     let page = client.messages(&query).await?;
-                    let wanted =
-                        |message: &MessageSummary| all || !message.kind.starts_with(OWN_KINDS);
+                    let wanted = |message: &MessageSummary| all || !message.kind.starts_with(OWN_KINDS);
                     messages.extend(page.messages.into_iter().filter(wanted));
                     query.cursor = page.next_cursor;
                     if query.cursor.is_none() {

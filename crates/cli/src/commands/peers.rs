@@ -31,10 +31,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
                 output::remark("connecting …");
                 let dialled = client.dial(&address).await?;
                 context.print(&dialled, |out| {
-                    out.push_str(&format!(
-                        "connected to {} over {}\n",
-                        dialled.peer_id, dialled.link.kind
-                    ));
+                    out.push_str(&format!("connected to {} over {}\n", dialled.peer_id, dialled.link.kind));
                 })?;
             }
             None => {
@@ -80,11 +77,7 @@ fn rows(peer: &Peer) -> Vec<Vec<String>> {
             };
             let suspect = if link.suspect { ", silent" } else { "" };
             let time = link.round_trip_seconds.map(duration::measured);
-            row(
-                format!("{} {arrow}{suspect}", link.kind),
-                time.unwrap_or_else(|| "-".to_owned()),
-                &link.address,
-            )
+            row(format!("{} {arrow}{suspect}", link.kind), time.unwrap_or_else(|| "-".to_owned()), &link.address)
         })
         .collect()
 }

@@ -6,9 +6,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use tidings_api::client::Client;
-use tidings_api::types::{
-    Event, EventKind, Exit, InboxQuery, Operation, Push, ReceivedMessage, Request,
-};
+use tidings_api::types::{Event, EventKind, Exit, InboxQuery, Operation, Push, ReceivedMessage, Request};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -50,12 +48,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
 }
 
 /// Prints and acknowledges, until `left` messages were.
-async fn follow(
-    context: &Context,
-    client: &Client,
-    arguments: &Arguments,
-    mut left: u64,
-) -> Result<(), Failure> {
+async fn follow(context: &Context, client: &Client, arguments: &Arguments, mut left: u64) -> Result<(), Failure> {
     while left > 0 {
         let messages = next(client, arguments, left.min(PAGE)).await?;
         for message in &messages {
@@ -89,26 +82,14 @@ async fn execute(
 }
 
 /// The oldest messages, once there are any; may return none.
-async fn next(
-    client: &Client,
-    arguments: &Arguments,
-    limit: u64,
-) -> Result<Vec<ReceivedMessage>, Failure> {
-    let query = InboxQuery {
-        limit: u32::try_from(limit).ok(),
-        wait_seconds: Some(WAIT_SECONDS),
-        kind: arguments.kind.clone(),
-    };
+async fn next(client: &Client, arguments: &Arguments, limit: u64) -> Result<Vec<ReceivedMessage>, Failure> {
+    let query =
+        InboxQuery { limit: u32::try_from(limit).ok(), wait_seconds: Some(WAIT_SECONDS), kind: arguments.kind.clone() };
     Ok(client.inbox(&query).await?.messages)
 }
 
 /// Prints what waits and what arrives, and leaves it where it is.
-async fn peek(
-    context: &Context,
-    client: &Client,
-    arguments: &Arguments,
-    mut left: u64,
-) -> Result<(), Failure> {
+async fn peek(context: &Context, client: &Client, arguments: &Arguments, mut left: u64) -> Result<(), Failure> {
     let mut stream = client.stream().await?;
     let subscribe = Request {
         req: None,
@@ -121,9 +102,7 @@ async fn peek(
     while left > 0 {
         match stream.next().await? {
             Some(Push::Event(Event::Message { message, .. })) => {
-                context.print(&message, |out| {
-                    out.push_str(&line(context.style(), &message))
-                })?;
+                context.print(&message, |out| out.push_str(&line(context.style(), &message)))?;
                 left -= 1;
             }
             Some(Push::Event(_)) => {}
@@ -133,10 +112,7 @@ async fn peek(
                 }
             }
             None => {
-                return Err(Failure::new(
-                    Exit::Other,
-                    "the node has stopped; start it again with `tidings run`",
-                ));
+                return Err(Failure::new(Exit::Other, "the node has stopped; start it again with `tidings run`"));
             }
         }
     }

@@ -81,15 +81,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
         return Ok(Exit::Done);
     }
     log(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(
-                Exit::Other,
-                format!("the system gives no threads: {error}; close some programs"),
-            )
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().map_err(|error| {
+            Failure::new(Exit::Other, format!("the system gives no threads: {error}; close some programs"))
         })?;
     let result = runtime.block_on(serve(context, config));
     runtime.shutdown_background();
@@ -104,10 +98,7 @@ pub(super) fn configuration(directory: &Path, flags: Settings) -> Result<Config,
         Ok(text) => Settings::from_toml(&text).map_err(usage)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
         Err(error) => {
-            let sentence = format!(
-                "{} cannot be read: {error}; correct its owner and mode",
-                path.display()
-            );
+            let sentence = format!("{} cannot be read: {error}; correct its owner and mode", path.display());
             return Err(Failure::new(Exit::Other, sentence));
         }
     };
@@ -134,10 +125,8 @@ fn print_config(context: &Context, config: &Config) -> Result<(), Failure> {
 
 fn log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log).map_err(|error| {
-        let sentence = format!(
-            "the log filter {:?} cannot be read: {error}; use one like info or tidings=debug",
-            config.log
-        );
+        let sentence =
+            format!("the log filter {:?} cannot be read: {error}; use one like info or tidings=debug", config.log);
         Failure::new(Exit::Usage, sentence)
     })?;
     tracing_subscriber::fmt()
@@ -155,19 +144,12 @@ async fn serve(context: &Context, config: Config) -> Result<Exit, Failure> {
         ApiAddress::Off => None,
         ApiAddress::At(address) => Some(address),
     };
-    let options = Options {
-        directory: context.directory().to_owned(),
-        tcp,
-        allow_origin: config.allow_origin.clone(),
-    };
+    let options = Options { directory: context.directory().to_owned(), tcp, allow_origin: config.allow_origin.clone() };
     if !context.directory().exists() {
         let directory = context.directory().display();
         output::remark(&format!("creating a new node in {directory} …"));
     }
-    let start = Node::builder()
-        .dir(context.directory())
-        .config(config)
-        .start();
+    let start = Node::builder().dir(context.directory()).config(config).start();
     let node = tokio::select! {
         node = start => node.map_err(|error| start_failure(&error))?,
         () = stop.arrived() => return Ok(Exit::Done),
@@ -199,11 +181,7 @@ fn start_failure(error: &StartError) -> Failure {
 }
 
 fn serve_failure(error: &ServeError) -> Failure {
-    let exit = if matches!(error, ServeError::Tcp(TcpError::NotLoopback(_))) {
-        Exit::Usage
-    } else {
-        Exit::Other
-    };
+    let exit = if matches!(error, ServeError::Tcp(TcpError::NotLoopback(_))) { Exit::Usage } else { Exit::Other };
     Failure::new(exit, error.to_string())
 }
 
@@ -221,10 +199,7 @@ impl Signals {
                 Failure::new(Exit::Other, sentence)
             })
         };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
     async fn arrived(&mut self) {
@@ -255,11 +230,7 @@ async fn announce(context: &Context, node: &Node, server: &Server) -> Result<(),
     let running = Running {
         name: info.name.clone(),
         peer_id: info.peer_id.to_string(),
-        listen_addresses: info
-            .listen_addresses
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        listen_addresses: info.listen_addresses.iter().map(ToString::to_string).collect(),
         directory: context.directory().to_owned(),
         curl: curl(context.directory(), server, api.as_deref())?,
         api,
@@ -275,25 +246,17 @@ fn curl(path: &Path, server: &Server, api: Option<&str>) -> Result<String, Failu
             Failure::new(Exit::Other, sentence)
         })?;
         let socket = quoted(&socket);
-        return Ok(format!(
-            "curl --unix-socket {socket} http://localhost/v1/node"
-        ));
+        return Ok(format!("curl --unix-socket {socket} http://localhost/v1/node"));
     };
     let token = quoted(&server.token_path());
-    Ok(format!(
-        "curl -H \"Authorization: Bearer $(cat {token})\" http://{api}/v1/node"
-    ))
+    Ok(format!("curl -H \"Authorization: Bearer $(cat {token})\" http://{api}/v1/node"))
 }
 
 /// A path as a word of a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@".contains(c);
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn human(out: &mut String, style: Style, running: &Running) {

@@ -105,33 +105,16 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
             }
             Some(Until::Delivered) => {
                 let accepted = submit(&client, &request).await?;
-                outcome::wait(
-                    context,
-                    &client,
-                    &accepted,
-                    &request,
-                    WaitState::Delivered,
-                    timeout,
-                )
-                .await
+                outcome::wait(context, &client, &accepted, &request, WaitState::Delivered, timeout).await
             }
             Some(Until::Acknowledged) => {
                 let accepted = submit(&client, &request).await?;
-                outcome::wait(
-                    context,
-                    &client,
-                    &accepted,
-                    &request,
-                    WaitState::Acknowledged,
-                    timeout,
-                )
-                .await
+                outcome::wait(context, &client, &accepted, &request, WaitState::Acknowledged, timeout).await
             }
             None => {
                 let accepted = submit(&client, &request).await?;
                 if std::io::stdout().is_terminal() && !context.is_json() {
-                    return outcome::watch(context, &client, &accepted, &request, TERMINAL_WAIT)
-                        .await;
+                    return outcome::watch(context, &client, &accepted, &request, TERMINAL_WAIT).await;
                 }
                 outcome::accepted(context, &accepted)
             }
@@ -170,26 +153,19 @@ fn payload(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
         }
     };
     if payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(Failure::of(
-            Code::TooLarge,
-            "the message is larger than 1 MiB",
-        ));
+        return Err(Failure::of(Code::TooLarge, "the message is larger than 1 MiB"));
     }
     Ok(payload)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    let sentence = format!(
-        "{} cannot be read: {error}; check the path and its mode",
-        path.display()
-    );
+    let sentence = format!("{} cannot be read: {error}; check the path and its mode", path.display());
     Failure::new(Exit::Other, sentence)
 }
 
 /// Reads to the end, or to just beyond what can be sent.
 fn read(from: impl Read) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::new();
-    from.take(MAX_PAYLOAD_BYTES as u64 + 1)
-        .read_to_end(&mut payload)?;
+    from.take(MAX_PAYLOAD_BYTES as u64 + 1).read_to_end(&mut payload)?;
     Ok(payload)
 }

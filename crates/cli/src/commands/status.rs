@@ -26,9 +26,7 @@ fn human(out: &mut String, style: Style, node: &NodeInfo, neighbours: usize) {
     let state = match node.state {
         NodeState::Active => style.good("active"),
         NodeState::Degraded => style.bad("degraded"),
-        other @ (NodeState::Starting | NodeState::Paused | NodeState::Stopping | _) => {
-            style.warning(other.name())
-        }
+        other @ (NodeState::Starting | NodeState::Paused | NodeState::Stopping | _) => style.warning(other.name()),
     };
     let name = style.bold(&harmless_line(&node.name));
     let up = duration::rough(node.uptime_seconds);
@@ -48,13 +46,7 @@ fn human(out: &mut String, style: Style, node: &NodeInfo, neighbours: usize) {
             ),
         ),
         ("received", counters.received.to_string()),
-        (
-            "outbox",
-            format!(
-                "{} messages, {} bytes",
-                counters.outbox_messages, counters.outbox_bytes
-            ),
-        ),
+        ("outbox", format!("{} messages, {} bytes", counters.outbox_messages, counters.outbox_bytes)),
         ("inbox", format!("{} messages", counters.inbox_messages)),
     ];
     for (label, value) in rows {

@@ -12,7 +12,7 @@ use super::{Effect, Moment, State};
 use crate::class::Class;
 use crate::ids::{FlowId, LoadId, MessageId, OutParcelNo, Seq};
 use crate::interval::IntervalSet;
-use crate::message::{Change, Ending, FailureCode, FlowName, OutMessage};
+use crate::message::{Change, DEFAULT_LIFETIME, Ending, FailureCode, FlowName, OutMessage};
 use crate::record::{ExpiryPlace, OutFlow, Query, Record, Snapshot};
 use crate::time::{Age, Instant};
 use crate::wire::{Control, FlowStatement, MAX_FLOW_INTERVALS, Receipt};
@@ -117,6 +117,12 @@ impl Flow {
         rest.subtract(&self.record.partial);
         rest.remove_below(self.record.floor);
         rest
+    }
+
+    /// Whether its recipient is needed: something is not done, or the application there may not have consumed it.
+    fn is_open(&self, age: Age) -> bool {
+        let asking = !self.record.unacknowledged.is_empty() && self.record.touched.until(age) < DEFAULT_LIFETIME;
+        self.undone() > 0 || asking
     }
 
     fn undone(&self) -> u64 {
@@ -386,9 +392,9 @@ impl State {
         records
     }
 
-    pub(super) fn want_all(&mut self) {
+    pub(super) fn want_all(&mut self, age: Age) {
         let mut peers: Vec<_> =
-            self.outgoing.flows.values().filter(|flow| flow.undone() > 0).map(|flow| flow.record.peer).collect();
+            self.outgoing.flows.values().filter(|flow| flow.is_open(age)).map(|flow| flow.record.peer).collect();
         peers.sort_unstable();
         peers.dedup();
         self.effects.extend(peers.into_iter().map(|peer| Effect::Wanted(peer, true)));
@@ -488,12 +494,15 @@ impl State {
         }
         self.end(now, receipt.flow, &lost, Ending::Failed(FailureCode::OutcomeUnknown));
         self.settle_parcels(now, receipt.flow);
-        self.unwant(peer);
+        self.unwant(now, peer);
         self.pump(now, peer);
     }
 
-    pub(super) fn unwant(&mut self, peer: PeerKey) {
-        if self.outgoing.waiting_for(&peer) == 0 {
+    /// A peer is not needed any more once everything for it is done and known to be consumed.
+    pub(super) fn unwant(&mut self, now: Moment, peer: PeerKey) {
+        let flows = self.outgoing.of_peer(&peer);
+        let open = flows.iter().any(|id| self.outgoing.flows.get(id).is_some_and(|flow| flow.is_open(now.age)));
+        if !open {
             self.effects.push_back(Effect::Wanted(peer, false));
         }
     }
@@ -533,7 +542,7 @@ impl State {
         self.changed(now, id, peer, firsts, Change::Ended(ending));
         self.settle_parcels(now, id);
         self.tell(now, peer);
-        self.unwant(peer);
+        self.unwant(now, peer);
     }
 
     pub(super) fn on_cancel(&mut self, now: Moment, command: crate::ids::CommandId, id: MessageId) {

@@ -273,9 +273,11 @@ impl State {
             return false;
         }
         let under_way = self.parcels.by_flow.get(&id).map_or(0, BTreeSet::len);
-        let sealing = self.parcels.of_flow(&id).iter().any(|no| {
-            self.parcels.live.get(no).is_some_and(|live| matches!(live.stage, Stage::Sealing(_)))
-        });
+        let sealing = self
+            .parcels
+            .of_flow(&id)
+            .iter()
+            .any(|no| self.parcels.live.get(no).is_some_and(|live| matches!(live.stage, Stage::Sealing(_))));
         if sealing {
             return false;
         }
@@ -340,24 +342,11 @@ impl State {
             stage: Stage::Sealing(messages),
         };
         self.parcels.insert(no, live);
-        self.effects.push_back(Effect::Seal {
-            parcel: no,
-            peer,
-            content,
-            flow_random: random,
-            messages: encoded,
-        });
+        self.effects.push_back(Effect::Seal { parcel: no, peer, content, flow_random: random, messages: encoded });
         Some(bytes)
     }
 
-    pub(super) fn on_sealed(
-        &mut self,
-        now: Moment,
-        no: OutParcelNo,
-        session: SessionId,
-        _turns: u64,
-        inner: Bytes,
-    ) {
+    pub(super) fn on_sealed(&mut self, now: Moment, no: OutParcelNo, session: SessionId, _turns: u64, inner: Bytes) {
         let Some(live) = self.parcels.live.get_mut(&no) else { return };
         live.session = session;
         live.inner = Some(inner.clone());

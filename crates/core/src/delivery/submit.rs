@@ -150,12 +150,7 @@ impl State {
         }
     }
 
-    fn accept_one(
-        &mut self,
-        now: Moment,
-        submission: &Submission,
-        batches: &mut Batches,
-    ) -> Result<Accepted, Refusal> {
+    fn accept_one(&mut self, now: Moment, submission: &Submission, batches: &mut Batches) -> Result<Accepted, Refusal> {
         if submission.to == self.own {
             return Err(Refusal::ToSelf);
         }

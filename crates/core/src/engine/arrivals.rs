@@ -119,8 +119,7 @@ impl<S: Sealer> Engine<S> {
         if let Some(content) = inner.content {
             // Crossing the link to this node took one hop too.
             let hops = (inner.hop_limit.saturating_sub(parcel.ttl) + 1).min(crate::wire::MAX_HOPS);
-            let arrived =
-                Arrived { sender, class: parcel.class, content, messages: inner.messages, hops };
+            let arrived = Arrived { sender, class: parcel.class, content, messages: inner.messages, hops };
             self.delivery.handle(now, delivery::Event::Arrived(arrived));
         }
     }

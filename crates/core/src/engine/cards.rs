@@ -9,7 +9,7 @@ use tidings_crypto::{Card, MAX_ADDRESSES, PeerKey, Sealer, SignedCard};
 use super::Engine;
 use crate::delivery::{self, Moment};
 use crate::ids::LinkId;
-use crate::links::{self, Address};
+use crate::links::{self, Address, Source};
 use crate::output::Event;
 use crate::record::Record;
 use crate::time::Instant;
@@ -127,11 +127,14 @@ impl<S: Sealer> Engine<S> {
             return;
         }
         let bytes = Bytes::copy_from_slice(card.bytes());
+        let addresses = card.card().addresses.iter().filter_map(|text| Address::new(text.clone()).ok()).collect();
         let session = self.sessions.current(&peer);
         if !self.sessions.learn_card(card) {
             return;
         }
         self.records.push(Record::Card { peer, card: bytes });
+        let discovered = links::Event::Discovered { peer: Some(peer), addresses, source: Source::Card, age: now.age };
+        self.links.handle(now.mono, discovered);
         if let Some((session, _)) = session
             && self.sessions.current(&peer).is_none()
         {

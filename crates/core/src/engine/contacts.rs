@@ -142,8 +142,7 @@ impl<S: Sealer> Engine<S> {
         }
         self.learn_card(now, card);
         let contact = self.put_contact(now, peer, name, None)?;
-        let discovered =
-            links::Event::Discovered { peer: Some(peer), addresses, source: Source::Person, age: now.age };
+        let discovered = links::Event::Discovered { peer: Some(peer), addresses, source: Source::Person, age: now.age };
         self.links.handle(now.mono, discovered);
         let introduction = Submission {
             to: peer,

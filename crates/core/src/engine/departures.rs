@@ -129,14 +129,8 @@ impl<S: Sealer> Engine<S> {
     fn send_sealed(&mut self, peer: PeerKey, sealed: Sealed) {
         self.records.extend(sealed.session.map(Record::Session));
         let attempt = self.rng.next_u64();
-        let (_, bytes) = Parcel::encode(
-            peer.routing_id(),
-            Class::Critical,
-            attempt,
-            &sealed.suite,
-            sealed.body,
-            CONTROL_SECONDS,
-        );
+        let (_, bytes) =
+            Parcel::encode(peer.routing_id(), Class::Critical, attempt, &sealed.suite, sealed.body, CONTROL_SECONDS);
         let token = self.attempts.control_token();
         self.departures.push_back(Departure::Parcel { peer, class: Class::Critical, token, bytes });
     }
@@ -170,8 +164,7 @@ impl<S: Sealer> Engine<S> {
     /// Tells a sender that its parcel cannot be opened, and where its flow stands.
     pub(super) fn tell_cannot_open(&mut self, now: Moment, parcel: ParcelId, clear: &Clear, known: bool) {
         let peer = clear.sender;
-        let receipt =
-            clear.content.as_ref().and_then(|content| self.delivery.receipt_of(peer, content.flow));
+        let receipt = clear.content.as_ref().and_then(|content| self.delivery.receipt_of(peer, content.flow));
         let control = Control::CannotOpen { parcel, session: clear.session, receipt };
         let sealed = if known {
             self.sessions.answer(&peer, vec![control], now.age)

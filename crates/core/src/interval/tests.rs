@@ -70,8 +70,5 @@ fn the_highest_number_can_be_held_and_removed() {
 #[test]
 fn lists_beyond_the_bound_are_refused_before_they_are_read() {
     let list = vec![1; 2 * 65];
-    assert_eq!(
-        IntervalSet::from_wire(&list, 0, 64),
-        Err(IntervalError::TooMany { limit: 64, got: 65 })
-    );
+    assert_eq!(IntervalSet::from_wire(&list, 0, 64), Err(IntervalError::TooMany { limit: 64, got: 65 }));
 }

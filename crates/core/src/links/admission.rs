@@ -30,10 +30,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            frames: BURST_FRAMES,
-            filled: now,
-        }
+        Self { frames: BURST_FRAMES, filled: now }
     }
 
     /// This node asked for an answer.
@@ -114,21 +111,13 @@ impl Refusals {
         if !self.peers.contains_key(&peer) && self.peers.len() >= MAX_REMEMBERED {
             self.peers.retain(|_, record| record.ends > now);
             if self.peers.len() >= MAX_REMEMBERED {
-                let soonest = self
-                    .peers
-                    .iter()
-                    .min_by_key(|(_, record)| record.ends)
-                    .map(|(peer, _)| *peer);
+                let soonest = self.peers.iter().min_by_key(|(_, record)| record.ends).map(|(peer, _)| *peer);
                 if let Some(soonest) = soonest {
                     self.peers.remove(&soonest);
                 }
             }
         }
-        let new = Record {
-            strikes: 0,
-            ends: now,
-            refused_until: None,
-        };
+        let new = Record { strikes: 0, ends: now, refused_until: None };
         let record = self.peers.entry(peer).or_insert(new);
         if record.ends <= now {
             *record = new;

@@ -53,10 +53,7 @@ impl Entry {
     }
 
     fn kept(&self) -> BookAddress {
-        BookAddress {
-            address: self.address.clone(),
-            reached: self.reached,
-        }
+        BookAddress { address: self.address.clone(), reached: self.reached }
     }
 }
 
@@ -85,11 +82,7 @@ impl Book {
         }
         let entries = self.peers.entry(peer).or_default();
         for (place, kept) in addresses.iter().take(MAX_ADDRESSES).enumerate() {
-            if entries
-                .addresses
-                .iter()
-                .any(|entry| entry.address == kept.address)
-            {
+            if entries.addresses.iter().any(|entry| entry.address == kept.address) {
                 continue;
             }
             let led = place == 0 && kept.reached.is_some();
@@ -97,11 +90,7 @@ impl Book {
                 address: kept.address.clone(),
                 source: Source::Book,
                 reached: kept.reached,
-                last: if led {
-                    LastReached::Yes
-                } else {
-                    LastReached::No
-                },
+                last: if led { LastReached::Yes } else { LastReached::No },
                 tries: 0,
             });
         }
@@ -127,10 +116,7 @@ impl Book {
         let entries = self.peers.entry(peer).or_default();
         let mut added = Added::Known;
         for address in addresses.iter().take(MAX_ADDRESSES) {
-            let known = entries
-                .addresses
-                .iter_mut()
-                .find(|entry| entry.address == *address);
+            let known = entries.addresses.iter_mut().find(|entry| entry.address == *address);
             match known {
                 Some(entry) if source < entry.source => {
                     entry.source = source;
@@ -162,10 +148,7 @@ impl Book {
             .min_by_key(|(_, entries)| entries.addresses.iter().map(|entry| entry.reached).max())
             .map(|(peer, _)| *peer)?;
         let entries = self.peers.remove(&peer)?;
-        Some(Forgotten {
-            peer,
-            persisted: !entries.persisted.is_empty(),
-        })
+        Some(Forgotten { peer, persisted: !entries.persisted.is_empty() })
     }
 
     /// An address is being dialled: others have their turn before it comes again.
@@ -176,12 +159,7 @@ impl Book {
     }
 
     /// An address led to the peer. Gives what is to be persisted, if that differs from what is.
-    pub(super) fn on_reached(
-        &mut self,
-        peer: &PeerKey,
-        address: &Address,
-        age: Age,
-    ) -> Option<Vec<BookAddress>> {
+    pub(super) fn on_reached(&mut self, peer: &PeerKey, address: &Address, age: Age) -> Option<Vec<BookAddress>> {
         let entries = self.peers.get_mut(peer)?;
         for entry in &mut entries.addresses {
             entry.last = LastReached::No;
@@ -216,36 +194,21 @@ impl Book {
     pub(super) fn addresses(&self, peer: &PeerKey) -> Vec<Address> {
         self.peers
             .get(peer)
-            .map(|entries| {
-                entries
-                    .addresses
-                    .iter()
-                    .map(|entry| entry.address.clone())
-                    .collect()
-            })
+            .map(|entries| entries.addresses.iter().map(|entry| entry.address.clone()).collect())
             .unwrap_or_default()
     }
 
     /// The addresses of a peer in the order in which they are to be dialled: best first, QUIC and others in
     /// turn, QUIC leading.
-    pub(super) fn to_dial(
-        &self,
-        peer: &PeerKey,
-        allowed: impl Fn(&Address, Source) -> bool,
-    ) -> Vec<Address> {
+    pub(super) fn to_dial(&self, peer: &PeerKey, allowed: impl Fn(&Address, Source) -> bool) -> Vec<Address> {
         let Some(entries) = self.peers.get(peer) else {
             return Vec::new();
         };
-        let mut sorted: Vec<_> = entries
-            .addresses
-            .iter()
-            .filter(|entry| allowed(&entry.address, entry.source))
-            .collect();
+        let mut sorted: Vec<_> =
+            entries.addresses.iter().filter(|entry| allowed(&entry.address, entry.source)).collect();
         sorted.sort_by_key(|entry| entry.rank());
-        let (quic, others): (Vec<_>, Vec<_>) = sorted
-            .into_iter()
-            .map(|entry| entry.address.clone())
-            .partition(|address| address.kind() == LinkKind::Quic);
+        let (quic, others): (Vec<_>, Vec<_>) =
+            sorted.into_iter().map(|entry| entry.address.clone()).partition(|address| address.kind() == LinkKind::Quic);
         let (mut quic, mut others) = (quic.into_iter(), others.into_iter());
         let mut turns = Vec::new();
         loop {
@@ -265,10 +228,7 @@ impl Book {
 
     fn entry(&mut self, peer: &PeerKey, address: &Address) -> Option<&mut Entry> {
         let entries = self.peers.get_mut(peer)?;
-        entries
-            .addresses
-            .iter_mut()
-            .find(|entry| entry.address == *address)
+        entries.addresses.iter_mut().find(|entry| entry.address == *address)
     }
 }
 
@@ -276,8 +236,7 @@ impl Entries {
     /// Sorts best first and drops what is beyond the bound; a person's addresses are dropped last.
     fn trim(&mut self) {
         if self.addresses.len() > MAX_ADDRESSES {
-            self.addresses
-                .sort_by_key(|entry| (entry.source != Source::Person, entry.rank()));
+            self.addresses.sort_by_key(|entry| (entry.source != Source::Person, entry.rank()));
             self.addresses.truncate(MAX_ADDRESSES);
         }
         self.addresses.sort_by_key(Entry::rank);

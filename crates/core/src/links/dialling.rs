@@ -144,11 +144,7 @@ impl Plan {
 
     /// Whether the target is to be dialled while there is no link.
     pub(super) fn wants_link(&self, now: Instant) -> bool {
-        let Reasons {
-            wanted,
-            named,
-            nearby,
-        } = self.reasons;
+        let Reasons { wanted, named, nearby } = self.reasons;
         wanted || named || nearby && (self.failures < NEARBY_ROUNDS || self.is_quick(now))
     }
 
@@ -157,10 +153,7 @@ impl Plan {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        [self.next_round, self.next_address]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.next_round, self.next_address].into_iter().flatten().min()
     }
 
     /// Starts at once.
@@ -179,8 +172,7 @@ impl Plan {
 
     /// Whether the last round is so long ago that a new sighting may start another.
     pub(super) fn is_rested(&self, now: Instant) -> bool {
-        self.last_round
-            .is_none_or(|last| now.since(last) >= QUICK_INTERVAL * 5)
+        self.last_round.is_none_or(|last| now.since(last) >= QUICK_INTERVAL * 5)
     }
 
     /// A link ended a moment ago.
@@ -224,12 +216,7 @@ impl Plan {
     }
 
     /// A round begins; its first address is due at once. The next round is set as if this one led nowhere.
-    pub(super) fn begin_round(
-        &mut self,
-        now: Instant,
-        addresses: Vec<Address>,
-        rng: &mut ChaCha12Rng,
-    ) {
+    pub(super) fn begin_round(&mut self, now: Instant, addresses: Vec<Address>, rng: &mut ChaCha12Rng) {
         self.last_round = Some(now);
         let length = STAGGER * u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         self.rest = addresses.into();
@@ -281,11 +268,7 @@ pub(super) enum Upgrade {
 
 /// How long this end waits before it dials somebody who may be dialling it.
 pub(super) fn courtesy(own: &PeerKey, peer: &PeerKey, rng: &mut ChaCha12Rng) -> Duration {
-    if own < peer {
-        Duration::ZERO
-    } else {
-        random_below(COURTESY, rng)
-    }
+    if own < peer { Duration::ZERO } else { random_below(COURTESY, rng) }
 }
 
 fn doubled(pause: Duration, times: u32) -> Duration {

@@ -25,14 +25,7 @@ pub(crate) enum Event {
     /// Every batch up to this one is durable.
     Durable(BatchNo),
     /// A link is open; its hello waits for `batch`.
-    Up {
-        link: LinkId,
-        peer: PeerKey,
-        kind: LinkKind,
-        dial: Option<DialId>,
-        address: Address,
-        batch: BatchNo,
-    },
+    Up { link: LinkId, peer: PeerKey, kind: LinkKind, dial: Option<DialId>, address: Address, batch: BatchNo },
     /// A link is gone.
     Down { link: LinkId },
     /// A neighbour sent bytes.
@@ -42,38 +35,19 @@ pub(crate) enum Event {
     /// A dial came to nothing.
     DialFailed { dial: DialId, reason: String },
     /// Addresses were found.
-    Discovered {
-        peer: Option<PeerKey>,
-        addresses: Vec<Address>,
-        source: Source,
-        age: Age,
-    },
+    Discovered { peer: Option<PeerKey>, addresses: Vec<Address>, source: Source, age: Age },
     /// An interface came, went or changed its address.
     NetworkChanged,
     /// An encoded parcel for a neighbour, over its best link.
-    Send {
-        peer: PeerKey,
-        class: Class,
-        token: Token,
-        bytes: Bytes,
-        batch: BatchNo,
-    },
+    Send { peer: PeerKey, class: Class, token: Token, bytes: Bytes, batch: BatchNo },
     /// A parcel need not leave any more, unless it has begun to.
     Withdraw { token: Token },
     /// A frame that is no fragment, over this link or the best one.
-    Control {
-        link: Option<LinkId>,
-        peer: PeerKey,
-        frame: Frame,
-        batch: BatchNo,
-    },
+    Control { link: Option<LinkId>, peer: PeerKey, frame: Frame, batch: BatchNo },
     /// Whether something waits for a link to this peer.
     Wanted { peer: PeerKey, wanted: bool },
     /// A person asks for a link.
-    Dial {
-        command: CommandId,
-        address: Address,
-    },
+    Dial { command: CommandId, address: Address },
     /// No link to this peer for a while.
     ClosePeer { peer: PeerKey, pause: Duration },
     /// No links until `Resume`.
@@ -85,50 +59,26 @@ pub(crate) enum Event {
     /// The number of this node's newest card.
     Own { card_seq: u64 },
     /// What the book held at the start.
-    Book {
-        peer: PeerKey,
-        addresses: Vec<BookAddress>,
-    },
+    Book { peer: PeerKey, addresses: Vec<BookAddress> },
 }
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Write whole frames; the newest batch that any of them waits for.
-    Transmit {
-        link: LinkId,
-        bytes: Bytes,
-        batch: BatchNo,
-    },
+    Transmit { link: LinkId, bytes: Bytes, batch: BatchNo },
     /// Open a link.
-    Dial {
-        dial: DialId,
-        peer: Option<PeerKey>,
-        address: Address,
-    },
+    Dial { dial: DialId, peer: Option<PeerKey>, address: Address },
     /// Close a link once what was transmitted is written.
     Close { link: LinkId },
     /// A peer can be sent to; after a `PeerUp` without `PeerDown` between, never again.
-    PeerUp {
-        peer: PeerKey,
-        kind: LinkKind,
-        hello: Hello,
-    },
+    PeerUp { peer: PeerKey, kind: LinkKind, hello: Hello },
     /// A peer cannot be sent to any more, or has restarted: a `PeerUp` with the new boot follows then.
     PeerDown { peer: PeerKey },
     /// A whole parcel arrived.
-    Parcel {
-        link: LinkId,
-        peer: PeerKey,
-        class: Class,
-        bytes: Bytes,
-    },
+    Parcel { link: LinkId, peer: PeerKey, class: Class, bytes: Bytes },
     /// A frame arrived that is for others to judge.
-    Control {
-        link: LinkId,
-        peer: PeerKey,
-        frame: Frame,
-    },
+    Control { link: LinkId, peer: PeerKey, frame: Frame },
     /// A parcel's last byte was handed to a link.
     Sent { token: Token },
     /// The neighbour has read a parcel's last byte.
@@ -136,16 +86,9 @@ pub(crate) enum Effect {
     /// No link carries the parcel any more.
     Lost { token: Token },
     /// What the book is to keep of a peer, best first; empty forgets it.
-    Book {
-        peer: PeerKey,
-        addresses: Vec<BookAddress>,
-    },
+    Book { peer: PeerKey, addresses: Vec<BookAddress> },
     /// A person's dial led to this peer.
-    Dialled {
-        command: CommandId,
-        peer: PeerKey,
-        kind: LinkKind,
-    },
+    Dialled { command: CommandId, peer: PeerKey, kind: LinkKind },
     /// A person's dial came to nothing.
     DialFailed { command: CommandId, reason: String },
     /// A peer did what it must not do.

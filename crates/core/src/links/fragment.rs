@@ -26,15 +26,8 @@ impl Reassembly {
     /// Takes a piece and gives the parcel that it completes.
     ///
     /// A first piece ends an unfinished parcel of its class: its sender has given it up.
-    pub(super) fn on_piece(
-        &mut self,
-        fragment: Fragment,
-    ) -> Result<Option<(Class, Bytes)>, BadPiece> {
-        let Fragment {
-            class,
-            total,
-            bytes,
-        } = fragment;
+    pub(super) fn on_piece(&mut self, fragment: Fragment) -> Result<Option<(Class, Bytes)>, BadPiece> {
+        let Fragment { class, total, bytes } = fragment;
         let lane = &mut self.lanes[class.index()];
         if let Some(total) = total {
             let total = usize::try_from(total).map_err(|_| BadPiece)?;
@@ -42,10 +35,7 @@ impl Reassembly {
                 *lane = None;
                 return Ok(Some((class, bytes)));
             }
-            *lane = Some(Unfinished {
-                total,
-                bytes: BytesMut::from(&bytes[..]),
-            });
+            *lane = Some(Unfinished { total, bytes: BytesMut::from(&bytes[..]) });
             return Ok(None);
         }
         let unfinished = lane.as_mut().ok_or(BadPiece)?;
@@ -56,18 +46,12 @@ impl Reassembly {
         if unfinished.bytes.len() < unfinished.total {
             return Ok(None);
         }
-        Ok(lane
-            .take()
-            .map(|unfinished| (class, unfinished.bytes.freeze())))
+        Ok(lane.take().map(|unfinished| (class, unfinished.bytes.freeze())))
     }
 
     /// Bytes held.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
-        self.lanes
-            .iter()
-            .flatten()
-            .map(|unfinished| unfinished.bytes.len())
-            .sum()
+        self.lanes.iter().flatten().map(|unfinished| unfinished.bytes.len()).sum()
     }
 }

@@ -19,9 +19,7 @@ pub(super) struct LinkNumber {
 /// The highest version that both ends speak; spec §1.3.
 pub(super) fn common_version(theirs: &[u32]) -> Option<u32> {
     const OURS: [u32; 1] = [VERSION];
-    OURS.into_iter()
-        .filter(|version| theirs.contains(version))
-        .max()
+    OURS.into_iter().filter(|version| theirs.contains(version)).max()
 }
 
 /// Takes out of a neighbour's name what would disturb a terminal or a log.

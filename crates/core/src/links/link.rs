@@ -140,10 +140,7 @@ impl Link {
             up_at: now,
             hello_batch: opened.batch,
             grant: 0,
-            say: Say {
-                hello: true,
-                ..Say::default()
-            },
+            say: Say { hello: true, ..Say::default() },
             window: Window::new(),
             not_got: VecDeque::new(),
             probed: VecDeque::new(),
@@ -167,11 +164,7 @@ impl Link {
     }
 
     pub(super) fn contender(&self) -> Option<Contender> {
-        Some(Contender {
-            boot: self.boot()?,
-            kind: self.kind,
-            number: self.number,
-        })
+        Some(Contender { boot: self.boot()?, kind: self.kind, number: self.number })
     }
 
     pub(super) fn view(&self) -> LinkView {
@@ -232,9 +225,7 @@ impl Link {
     }
 
     pub(super) fn leave(&mut self, now: Instant) {
-        self.phase = Phase::Leaving {
-            until: now + LEAVE_TIME,
-        };
+        self.phase = Phase::Leaving { until: now + LEAVE_TIME };
     }
 
     /// Whether a leaving link has nothing more to say.
@@ -297,20 +288,14 @@ impl Link {
             _ if opening => Err(Evidence::MalformedFrame),
             Frame::Hello(_) => Err(Evidence::MalformedFrame),
             Frame::Got(bytes) => self.on_got(now, bytes).map(Some),
-            Frame::Probe {
-                nonce,
-                answer: false,
-            } => {
+            Frame::Probe { nonce, answer: false } => {
                 if self.say.answers.len() == MAX_SAY {
                     self.say.answers.pop_front();
                 }
                 self.say.answers.push_back(nonce);
                 Ok(None)
             }
-            Frame::Probe {
-                nonce,
-                answer: true,
-            } => {
+            Frame::Probe { nonce, answer: true } => {
                 self.on_answer(now, nonce);
                 Ok(Some(Heard::Answer(nonce)))
             }
@@ -318,9 +303,7 @@ impl Link {
                 Ok(whole) => Ok(whole.map(|(class, bytes)| Heard::Parcel(class, bytes))),
                 Err(_) => Err(Evidence::MalformedFrame),
             },
-            Frame::Refused { .. } | Frame::FindCard { .. } | Frame::CardFound { .. } => {
-                Ok(Some(Heard::Control(frame)))
-            }
+            Frame::Refused { .. } | Frame::FindCard { .. } | Frame::CardFound { .. } => Ok(Some(Heard::Control(frame))),
             Frame::Skipped => Ok(None),
         }
     }
@@ -345,10 +328,7 @@ impl Link {
 
     fn on_got(&mut self, now: Instant, bytes: u64) -> Result<Heard, Evidence> {
         let smallest = self.liveness.smallest_round_trip();
-        let round_trip = self
-            .window
-            .on_got(now, bytes, smallest)
-            .map_err(|_| Evidence::BadGot)?;
+        let round_trip = self.window.on_got(now, bytes, smallest).map_err(|_| Evidence::BadGot)?;
         if let Some(round_trip) = round_trip {
             self.liveness.measured(round_trip);
         }
@@ -373,11 +353,7 @@ impl Link {
             return None;
         }
         let budget = self.grant.min(TRANSMIT_BYTES);
-        let mut out = Out {
-            bytes: BytesMut::new(),
-            batch: BatchNo::default(),
-            budget,
-        };
+        let mut out = Out { bytes: BytesMut::new(), batch: BatchNo::default(), budget };
         let mut sent = Vec::new();
         if self.say.hello && self.say.bye.is_none() {
             let ready = self.hello_batch <= durable;
@@ -397,11 +373,7 @@ impl Link {
         let length = out.bytes.len() as u64;
         self.grant -= length;
         self.bytes_out += length;
-        Some(Handed {
-            bytes: out.bytes.freeze(),
-            batch: out.batch,
-            sent,
-        })
+        Some(Handed { bytes: out.bytes.freeze(), batch: out.batch, sent })
     }
 
     fn say_outside_window(&mut self, now: Instant, out: &mut Out) {
@@ -444,11 +416,7 @@ impl Link {
             let room = Room {
                 piece: fits.min(self.window.frame_limit()),
                 // What cannot be cut may exceed the window when nothing is in flight.
-                whole: if self.window.in_flight() == 0 {
-                    writer
-                } else {
-                    fits
-                },
+                whole: if self.window.in_flight() == 0 { writer } else { fits },
             };
             let Some(taken) = self.queue.take(room) else {
                 if writer > window {
@@ -461,11 +429,7 @@ impl Link {
     }
 
     fn put(&mut self, now: Instant, out: &mut Out, taken: Taken, sent: &mut Vec<Token>) {
-        let is_last = if self.queue.can_go() {
-            IsLast::No
-        } else {
-            IsLast::Yes
-        };
+        let is_last = if self.queue.can_go() { IsLast::No } else { IsLast::Yes };
         let length = taken.length;
         let asks = self.window.must_ask(length, is_last);
         taken.frame.encode(asks, &mut out.bytes);

@@ -91,14 +91,8 @@ impl Liveness {
     /// Takes a measured round trip: RFC 6298's smoothing, a sample counts one eighth.
     pub(super) fn measured(&mut self, sample: Duration) {
         let sample = sample.max(Duration::from_micros(1));
-        self.smoothed = Some(
-            self.smoothed
-                .map_or(sample, |smoothed| (smoothed * 7 + sample) / 8),
-        );
-        self.smallest = Some(
-            self.smallest
-                .map_or(sample, |smallest| smallest.min(sample)),
-        );
+        self.smoothed = Some(self.smoothed.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        self.smallest = Some(self.smallest.map_or(sample, |smallest| smallest.min(sample)));
     }
 
     /// Bytes came. Returns whether the link was suspect.
@@ -118,19 +112,12 @@ impl Liveness {
     /// An answer is wanted now: the network changed, or two links contend.
     pub(super) fn ask(&mut self, now: Instant) {
         if self.stage == Stage::Heard {
-            self.stage = Stage::Probing {
-                probes: 1,
-                since: now,
-                late: Late::Never,
-            };
+            self.stage = Stage::Probing { probes: 1, since: now, late: Late::Never };
         }
     }
 
     fn silence(&self) -> Duration {
-        self.smoothed
-            .map_or(UNMEASURED_SILENCE.max(self.guessed * 4), |smoothed| {
-                (smoothed * 4).max(MIN_SILENCE)
-            })
+        self.smoothed.map_or(UNMEASURED_SILENCE.max(self.guessed * 4), |smoothed| (smoothed * 4).max(MIN_SILENCE))
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -140,9 +127,7 @@ impl Liveness {
                 None => self.heard + self.idle_interval,
             },
             Stage::Probing { since, .. } => since + self.silence(),
-            Stage::Suspect { since, probed } => {
-                (probed + SUSPECT_PROBE_INTERVAL).min(since + SUSPECT_TIME)
-            }
+            Stage::Suspect { since, probed } => (probed + SUSPECT_PROBE_INTERVAL).min(since + SUSPECT_TIME),
         }
     }
 
@@ -154,39 +139,20 @@ impl Liveness {
         }
         match self.stage {
             Stage::Heard => {
-                self.stage = Stage::Probing {
-                    probes: 1,
-                    since: now,
-                    late: Late::Never,
-                };
+                self.stage = Stage::Probing { probes: 1, since: now, late: Late::Never };
                 Some(Silence::Probe)
             }
             // This node came late itself: what the other end answered may lie unread.
-            Stage::Probing {
-                probes,
-                late: Late::Never,
-                ..
-            } if now.since(due) > self.silence() / 2 => {
-                self.stage = Stage::Probing {
-                    probes,
-                    since: now,
-                    late: Late::Once,
-                };
+            Stage::Probing { probes, late: Late::Never, .. } if now.since(due) > self.silence() / 2 => {
+                self.stage = Stage::Probing { probes, since: now, late: Late::Once };
                 None
             }
             Stage::Probing { probes, .. } if probes < PROBES => {
-                self.stage = Stage::Probing {
-                    probes: probes + 1,
-                    since: now,
-                    late: Late::Never,
-                };
+                self.stage = Stage::Probing { probes: probes + 1, since: now, late: Late::Never };
                 Some(Silence::Probe)
             }
             Stage::Probing { .. } => {
-                self.stage = Stage::Suspect {
-                    since: now,
-                    probed: now,
-                };
+                self.stage = Stage::Suspect { since: now, probed: now };
                 Some(Silence::Suspect)
             }
             Stage::Suspect { since, .. } if now >= since + SUSPECT_TIME => Some(Silence::Close),

@@ -47,23 +47,16 @@ impl State {
         }
         // The other end decides between links of one boot. Until it has, the newest one may be the only one
         // that works; an end that never decides is not to be believed that.
-        let newest = live()
-            .rfind(|link| link.boot() == incumbent.boot())
-            .filter(|link| {
-                let said = link.hello.as_ref().map(|(_, at)| *at);
-                said.is_some_and(|at| self.now.since(at) < DECISION_TIME)
-            });
+        let newest = live().rfind(|link| link.boot() == incumbent.boot()).filter(|link| {
+            let said = link.hello.as_ref().map(|(_, at)| *at);
+            said.is_some_and(|at| self.now.since(at) < DECISION_TIME)
+        });
         Some(newest.unwrap_or(incumbent).id)
     }
 
-    fn live_links<'a>(
-        &'a self,
-        neighbour: &'a Neighbour,
-    ) -> impl DoubleEndedIterator<Item = &'a Link> {
+    fn live_links<'a>(&'a self, neighbour: &'a Neighbour) -> impl DoubleEndedIterator<Item = &'a Link> {
         let links = neighbour.links.iter();
-        links
-            .filter_map(|id| self.links.get(id))
-            .filter(|link| link.is_live())
+        links.filter_map(|id| self.links.get(id)).filter(|link| link.is_live())
     }
 
     /// Whether this end decides between links of one boot: the one with the smaller key does.
@@ -121,13 +114,10 @@ impl State {
             return;
         };
         let live: Vec<_> = self.live_links(neighbour).map(|link| link.id).collect();
-        let incumbent = neighbour
-            .incumbent
-            .filter(|incumbent| live.contains(incumbent))
-            .or_else(|| live.first().copied());
-        let goes_on = neighbour
-            .contest
-            .filter(|contest| live.contains(&contest.older) && live.contains(&contest.newer));
+        let incumbent =
+            neighbour.incumbent.filter(|incumbent| live.contains(incumbent)).or_else(|| live.first().copied());
+        let goes_on =
+            neighbour.contest.filter(|contest| live.contains(&contest.older) && live.contains(&contest.newer));
         let is_empty = neighbour.links.is_empty();
         if let Some(neighbour) = self.neighbours.get_mut(&peer) {
             neighbour.incumbent = incumbent;
@@ -177,18 +167,15 @@ impl State {
         let Some(first) = contender(&incumbent) else {
             return;
         };
-        let rival = live.iter().filter(|id| **id != incumbent).find(|id| {
-            self.decides(&peer) || contender(id).is_some_and(|other| other.boot != first.boot)
-        });
+        let rival = live
+            .iter()
+            .filter(|id| **id != incumbent)
+            .find(|id| self.decides(&peer) || contender(id).is_some_and(|other| other.boot != first.boot));
         let Some(rival) = rival.copied() else {
             return;
         };
         let place = |id: LinkId| live.iter().position(|other| *other == id);
-        let (older, newer) = if place(incumbent) < place(rival) {
-            (incumbent, rival)
-        } else {
-            (rival, incumbent)
-        };
+        let (older, newer) = if place(incumbent) < place(rival) { (incumbent, rival) } else { (rival, incumbent) };
         let (Some(old), Some(new)) = (contender(&older), contender(&newer)) else {
             return;
         };
@@ -201,12 +188,7 @@ impl State {
         self.ready.insert(older);
         self.timers.set(&Timer::Contest(peer), Some(due));
         if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-            neighbour.contest = Some(Contest {
-                older,
-                newer,
-                nonce,
-                due,
-            });
+            neighbour.contest = Some(Contest { older, newer, nonce, due });
         }
     }
 
@@ -215,8 +197,7 @@ impl State {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else {
             return;
         };
-        let is_asked =
-            |contest: &mut Contest<LinkId>| contest.older == link && contest.nonce == nonce;
+        let is_asked = |contest: &mut Contest<LinkId>| contest.older == link && contest.nonce == nonce;
         let Some(Contest { older, newer, .. }) = neighbour.contest.take_if(is_asked) else {
             return;
         };
@@ -239,10 +220,7 @@ impl State {
 
     /// The older link of a contest has not answered.
     pub(super) fn on_contest_due(&mut self, peer: PeerKey) {
-        let contest = self
-            .neighbours
-            .get_mut(&peer)
-            .and_then(|neighbour| neighbour.contest.take());
+        let contest = self.neighbours.get_mut(&peer).and_then(|neighbour| neighbour.contest.take());
         if let Some(Contest { older, newer, .. }) = contest {
             self.stats.replaced += 1;
             self.set_incumbent(peer, newer);
@@ -260,10 +238,7 @@ impl State {
 
     fn replaced_by(&self, winner: LinkId) -> Bye {
         match self.links.get(&winner).map(|link| link.number) {
-            Some(number) => Bye::ReplacedBy {
-                dialler: number.dialler,
-                link: number.link,
-            },
+            Some(number) => Bye::ReplacedBy { dialler: number.dialler, link: number.link },
             None => Bye::Refused,
         }
     }
@@ -276,9 +251,7 @@ impl State {
             return;
         };
         let peer = link.peer;
-        link.phase = Phase::Replaced {
-            until: self.now + LINGER_TIME,
-        };
+        link.phase = Phase::Replaced { until: self.now + LINGER_TIME };
         link.say_bye(bye);
         self.ready.insert(loser);
         self.part(peer, loser);

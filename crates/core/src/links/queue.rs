@@ -40,11 +40,7 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 enum Item {
     Parcel(Parcel),
-    Frame {
-        frame: Frame,
-        length: u64,
-        batch: BatchNo,
-    },
+    Frame { frame: Frame, length: u64, batch: BatchNo },
 }
 
 impl Item {
@@ -85,9 +81,7 @@ impl Lane {
         if item.batch() <= durable {
             self.ready.push_back(item);
         } else {
-            let place = self
-                .gated
-                .partition_point(|before| before.batch() <= item.batch());
+            let place = self.gated.partition_point(|before| before.batch() <= item.batch());
             self.gated.insert(place, item);
         }
     }
@@ -150,11 +144,7 @@ impl Queue {
             return Err(QueueFull);
         }
         self.frames += 1;
-        let item = Item::Frame {
-            frame,
-            length: length as u64,
-            batch,
-        };
+        let item = Item::Frame { frame, length: length as u64, batch };
         self.insert(Class::Critical, item, durable);
         Ok(())
     }
@@ -173,10 +163,7 @@ impl Queue {
     /// The weighted bytes of the shared class that is next.
     fn least_served(&self) -> Option<u64> {
         let shared = self.lanes.iter().skip(1);
-        shared
-            .filter(|lane| lane.can_go())
-            .map(|lane| lane.served)
-            .min()
+        shared.filter(|lane| lane.can_go()).map(|lane| lane.served).min()
     }
 
     pub(super) fn on_durable(&mut self, durable: BatchNo) {
@@ -197,11 +184,7 @@ impl Queue {
 
     /// Bytes of this class and more urgent ones that were not taken.
     pub(super) fn bytes_up_to(&self, class: Class) -> u64 {
-        self.lanes
-            .iter()
-            .take(class.index() + 1)
-            .map(|lane| lane.bytes)
-            .sum()
+        self.lanes.iter().take(class.index() + 1).map(|lane| lane.bytes).sum()
     }
 
     /// The class whose turn it is: critical, else the one furthest behind its share.
@@ -223,18 +206,9 @@ impl Queue {
             Some((parcel, from)) => piece(lane, parcel, from, room)?,
             None => match lane.ready.pop_front()? {
                 Item::Parcel(parcel) => piece(lane, parcel, 0, room)?,
-                Item::Frame {
-                    frame,
-                    length,
-                    batch,
-                } if length <= room.whole => {
+                Item::Frame { frame, length, batch } if length <= room.whole => {
                     self.frames -= 1;
-                    let taken = Taken {
-                        frame,
-                        length,
-                        batch,
-                        finished: None,
-                    };
+                    let taken = Taken { frame, length, batch, finished: None };
                     (taken, length)
                 }
                 too_long @ Item::Frame { .. } => {
@@ -253,9 +227,7 @@ impl Queue {
     pub(super) fn withdraw(&mut self, token: Token) -> bool {
         for lane in &mut self.lanes {
             for items in [&mut lane.ready, &mut lane.gated] {
-                let found = items
-                    .iter()
-                    .position(|item| matches!(item, Item::Parcel(parcel) if parcel.token == token));
+                let found = items.iter().position(|item| matches!(item, Item::Parcel(parcel) if parcel.token == token));
                 if let Some(item) = found.and_then(|place| items.remove(place)) {
                     lane.bytes -= item.bytes();
                     self.bytes -= item.bytes();
@@ -311,11 +283,6 @@ fn piece(lane: &mut Lane, parcel: Parcel, from: usize, room: Room) -> Option<(Ta
         lane.begun = Some((parcel, to));
         None
     };
-    let taken = Taken {
-        frame,
-        length: (overhead + length) as u64,
-        batch,
-        finished,
-    };
+    let taken = Taken { frame, length: (overhead + length) as u64, batch, finished };
     Some((taken, length as u64))
 }

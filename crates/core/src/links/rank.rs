@@ -50,16 +50,8 @@ pub(super) enum Verdict {
 }
 
 /// How long the older link has to answer.
-pub(super) fn answer_time(
-    older: &Contender,
-    newer: &Contender,
-    round_trip: Option<Duration>,
-) -> Duration {
-    let least = if older.boot == newer.boot {
-        CONTEST_TIME
-    } else {
-        RESTART_TIME
-    };
+pub(super) fn answer_time(older: &Contender, newer: &Contender, round_trip: Option<Duration>) -> Duration {
+    let least = if older.boot == newer.boot { CONTEST_TIME } else { RESTART_TIME };
     (round_trip.unwrap_or_default() * 4).max(least)
 }
 
@@ -71,9 +63,5 @@ pub(super) fn decide(smaller: &PeerKey, older: &Contender, newer: &Contender) ->
     let rank = |contender: &Contender| (contender.kind, contender.number.dialler != *smaller);
     // Equal in kind and dialler the older one stays: moving would gain nothing, and would let whoever has
     // stolen the key and knows the boot take the place of a neighbour that answers.
-    if rank(newer) < rank(older) {
-        Verdict::Newer
-    } else {
-        Verdict::Older
-    }
+    if rank(newer) < rank(older) { Verdict::Newer } else { Verdict::Older }
 }

@@ -6,9 +6,7 @@ use tidings_crypto::PeerKey;
 
 use super::address::{Address, LinkKind, Source};
 use super::book::Added;
-use super::dialling::{
-    COMMAND_TIME, DIAL_TIME, Dial, MAX_COMMANDS, Plan, Target, Upgrade, courtesy,
-};
+use super::dialling::{COMMAND_TIME, DIAL_TIME, Dial, MAX_COMMANDS, Plan, Target, Upgrade, courtesy};
 use super::event::Effect;
 use super::{Mode, State, Timer};
 use crate::ids::{CommandId, DialId};
@@ -45,18 +43,9 @@ impl State {
         self.arm(&target);
     }
 
-    pub(super) fn on_discovered(
-        &mut self,
-        peer: Option<PeerKey>,
-        addresses: Vec<Address>,
-        source: Source,
-        age: Age,
-    ) {
+    pub(super) fn on_discovered(&mut self, peer: Option<PeerKey>, addresses: Vec<Address>, source: Source, age: Age) {
         self.age = Some((self.now, age));
-        let addresses: Vec<_> = addresses
-            .into_iter()
-            .filter(|address| !self.is_own_address(address))
-            .collect();
+        let addresses: Vec<_> = addresses.into_iter().filter(|address| !self.is_own_address(address)).collect();
         match peer {
             Some(peer) if peer == self.own => {}
             Some(peer) => self.on_peer_discovered(peer, &addresses, source),
@@ -113,18 +102,13 @@ impl State {
 
     fn add_to_book(&mut self, peer: PeerKey, addresses: &[Address], source: Source) -> Added {
         let (plans, neighbours) = (&self.dialling.plans, &self.neighbours);
-        let in_use = |peer: &PeerKey| {
-            neighbours.contains_key(peer) || plans.contains_key(&Target::Peer(*peer))
-        };
+        let in_use = |peer: &PeerKey| neighbours.contains_key(peer) || plans.contains_key(&Target::Peer(*peer));
         let (added, forgotten) = self.book.add(peer, addresses, source, in_use);
         if added == Added::Full {
             self.stats.table_full += 1;
         }
         if let Some(forgotten) = forgotten.filter(|forgotten| forgotten.persisted) {
-            self.effect(Effect::Book {
-                peer: forgotten.peer,
-                addresses: Vec::new(),
-            });
+            self.effect(Effect::Book { peer: forgotten.peer, addresses: Vec::new() });
         }
         added
     }
@@ -227,15 +211,9 @@ impl State {
             Target::Peer(peer) => self.book.to_dial(peer, allowed),
             Target::Address(address) => {
                 let named = self.dialling.plans.get(target);
-                let source = if named.is_some_and(|plan| plan.reasons.named) {
-                    Source::Person
-                } else {
-                    Source::Book
-                };
+                let source = if named.is_some_and(|plan| plan.reasons.named) { Source::Person } else { Source::Book };
                 let addresses = [address.clone()].into_iter();
-                addresses
-                    .filter(|address| allowed(address, source))
-                    .collect()
+                addresses.filter(|address| allowed(address, source)).collect()
             }
         }
     }
@@ -245,14 +223,8 @@ impl State {
         let Target::Peer(peer) = target else {
             return Upgrade::None;
         };
-        let worse = self
-            .best_link(peer)
-            .is_some_and(|link| link.kind != LinkKind::Quic && link.kind != LinkKind::Host);
-        if worse && !self.to_dial(target, Some(LinkKind::Quic)).is_empty() {
-            Upgrade::Possible
-        } else {
-            Upgrade::None
-        }
+        let worse = self.best_link(peer).is_some_and(|link| link.kind != LinkKind::Quic && link.kind != LinkKind::Host);
+        if worse && !self.to_dial(target, Some(LinkKind::Quic)).is_empty() { Upgrade::Possible } else { Upgrade::None }
     }
 
     fn dial_next(&mut self, target: &Target) {
@@ -275,11 +247,7 @@ impl State {
             }
             Target::Address(_) => None,
         };
-        let dial = Dial {
-            target: target.clone(),
-            address,
-            command: None,
-        };
+        let dial = Dial { target: target.clone(), address, command: None };
         self.begin_dial(peer, dial);
     }
 
@@ -287,13 +255,8 @@ impl State {
         self.stats.dials += 1;
         let address = dial.address.clone();
         let id = self.dialling.begin(dial);
-        self.timers
-            .set(&Timer::Dial(id), Some(self.now + DIAL_TIME));
-        self.effect(Effect::Dial {
-            dial: id,
-            peer,
-            address,
-        });
+        self.timers.set(&Timer::Dial(id), Some(self.now + DIAL_TIME));
+        self.effect(Effect::Dial { dial: id, peer, address });
     }
 
     // --- a person's dial ---
@@ -313,13 +276,8 @@ impl State {
             self.effect(Effect::DialFailed { command, reason });
             return;
         }
-        self.timers
-            .set(&Timer::Command(command), Some(self.now + COMMAND_TIME));
-        let dial = Dial {
-            target: Target::Address(address.clone()),
-            address,
-            command: Some(command),
-        };
+        self.timers.set(&Timer::Command(command), Some(self.now + COMMAND_TIME));
+        let dial = Dial { target: Target::Address(address.clone()), address, command: Some(command) };
         self.begin_dial(None, dial);
     }
 
@@ -380,27 +338,18 @@ impl State {
             self.effect(Effect::Book { peer, addresses });
         }
         if let Some(command) = self.answer_command(&dial) {
-            self.effect(Effect::Dialled {
-                command,
-                peer,
-                kind,
-            });
+            self.effect(Effect::Dialled { command, peer, kind });
         }
     }
 
     /// The age now, as far as it was told.
     fn age(&self) -> Age {
-        self.age
-            .map(|(at, age)| age + self.now.since(at))
-            .unwrap_or_default()
+        self.age.map(|(at, age)| age + self.now.since(at)).unwrap_or_default()
     }
 
     fn is_own_address(&self, address: &Address) -> bool {
         self.own_addresses.contains(address)
-            || address
-                .as_str()
-                .rsplit_once("/p2p/")
-                .is_some_and(|(_, peer)| peer.parse() == Ok(self.own))
+            || address.as_str().rsplit_once("/p2p/").is_some_and(|(_, peer)| peer.parse() == Ok(self.own))
     }
 
     /// A dial led to this node itself.

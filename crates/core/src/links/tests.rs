@@ -1,9 +1,6 @@
 //! Stories of links in virtual time.
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a story picks the effects it is about"
-)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a story picks the effects it is about")]
 
 mod admission;
 mod chaos;

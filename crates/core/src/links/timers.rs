@@ -13,10 +13,7 @@ pub(super) struct Timers<K> {
 
 impl<K: Ord + Clone> Timers<K> {
     pub(super) fn new() -> Self {
-        Self {
-            due: BTreeMap::new(),
-            order: BTreeSet::new(),
-        }
+        Self { due: BTreeMap::new(), order: BTreeSet::new() }
     }
 
     /// Replaces the key's deadline; `None` removes it.

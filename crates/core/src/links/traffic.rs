@@ -46,28 +46,13 @@ impl State {
         let dial = dial.and_then(|dial| self.end_dial(dial));
         let number = if dialled {
             self.last_number += 1;
-            LinkNumber {
-                dialler: self.own,
-                link: self.last_number,
-            }
+            LinkNumber { dialler: self.own, link: self.last_number }
         } else {
-            LinkNumber {
-                dialler: peer,
-                link: 0,
-            }
+            LinkNumber { dialler: peer, link: 0 }
         };
         let refusal = self.refusal(&peer, dialled);
-        let opened = Opened {
-            id,
-            peer,
-            kind,
-            address,
-            batch,
-            dial,
-            number,
-            dialled,
-            idle_interval: self.idle_interval(&peer),
-        };
+        let opened =
+            Opened { id, peer, kind, address, batch, dial, number, dialled, idle_interval: self.idle_interval(&peer) };
         self.links.insert(id, Link::new(self.now, opened));
         if peer == self.own {
             self.on_met_itself(id);
@@ -83,11 +68,7 @@ impl State {
     /// One end probes an idle link; the other one hears it, and would do so a little later.
     fn idle_interval(&self, peer: &PeerKey) -> Duration {
         let interval = self.config.idle_interval;
-        if self.own < *peer {
-            interval
-        } else {
-            interval + interval / 4
-        }
+        if self.own < *peer { interval } else { interval + interval / 4 }
     }
 
     /// Why a new link is not taken; spec §8.4.
@@ -100,14 +81,9 @@ impl State {
         let of_peer = of_peer.filter(|link| link.peer == *peer).count();
         let links = self.links.values().filter(open).count();
         let known = dialled || self.is_needed(peer) || of_peer > 0;
-        let limit = if known {
-            self.config.max_links * 2
-        } else {
-            self.config.max_links
-        };
-        let is_refused = self.refusals.refused_until(self.now, peer).is_some()
-            || of_peer >= MAX_LINKS_PER_PEER
-            || links >= limit;
+        let limit = if known { self.config.max_links * 2 } else { self.config.max_links };
+        let is_refused =
+            self.refusals.refused_until(self.now, peer).is_some() || of_peer >= MAX_LINKS_PER_PEER || links >= limit;
         is_refused.then_some(Bye::Refused)
     }
 
@@ -274,18 +250,9 @@ impl State {
             Heard::Hello(hello) => self.on_hello(id, peer, hello),
             Heard::Parcel(class, bytes) => {
                 self.stats.parcels_received += 1;
-                self.effect(Effect::Parcel {
-                    link: id,
-                    peer,
-                    class,
-                    bytes,
-                });
+                self.effect(Effect::Parcel { link: id, peer, class, bytes });
             }
-            Heard::Control(frame) => self.effect(Effect::Control {
-                link: id,
-                peer,
-                frame,
-            }),
+            Heard::Control(frame) => self.effect(Effect::Control { link: id, peer, frame }),
             Heard::Got(tokens) => {
                 for token in tokens {
                     self.tokens.remove(&token);
@@ -403,22 +370,13 @@ impl State {
     }
 
     pub(super) fn on_withdraw(&mut self, token: Token) {
-        let on = self
-            .tokens
-            .get(&token)
-            .and_then(|id| self.links.get_mut(id));
+        let on = self.tokens.get(&token).and_then(|id| self.links.get_mut(id));
         if on.is_some_and(|link| link.queue.withdraw(token)) {
             self.tokens.remove(&token);
         }
     }
 
-    pub(super) fn on_control(
-        &mut self,
-        link: Option<LinkId>,
-        peer: PeerKey,
-        frame: Frame,
-        batch: BatchNo,
-    ) {
+    pub(super) fn on_control(&mut self, link: Option<LinkId>, peer: PeerKey, frame: Frame, batch: BatchNo) {
         let usable = |id: &LinkId| self.links.get(id).is_some_and(Link::is_live);
         let Some(id) = link.filter(usable).or_else(|| self.best(&peer)) else {
             return;
@@ -443,11 +401,7 @@ impl State {
         let hello = |number: LinkNumber| Hello {
             versions: vec![VERSION],
             boot,
-            link: if number.dialler == own {
-                number.link
-            } else {
-                0
-            },
+            link: if number.dialler == own { number.link } else { 0 },
             capabilities: config.capabilities.clone(),
             card_seq,
             name: config.name.clone(),
@@ -455,11 +409,7 @@ impl State {
         if let Some(handed) = link.hand_over(now, durable, hello) {
             self.stats.bytes_out += handed.bytes.len() as u64;
             self.stats.parcels_sent += handed.sent.len() as u64;
-            self.effects.push_back(Effect::Transmit {
-                link: id,
-                bytes: handed.bytes,
-                batch: handed.batch,
-            });
+            self.effects.push_back(Effect::Transmit { link: id, bytes: handed.bytes, batch: handed.batch });
             for token in handed.sent {
                 self.effects.push_back(Effect::Sent { token });
             }

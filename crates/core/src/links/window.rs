@@ -83,11 +83,7 @@ impl Window {
     /// How much more may be sent now. Where nothing in flight asks for `Got`, one frame may always go and ask.
     pub(super) fn room(&self) -> u64 {
         let room = self.size.saturating_sub(self.in_flight());
-        if self.wanted_at <= self.got {
-            room.max(self.frame_limit())
-        } else {
-            room
-        }
+        if self.wanted_at <= self.got { room.max(self.frame_limit()) } else { room }
     }
 
     /// The best measured rate, in bytes per second.
@@ -123,16 +119,9 @@ impl Window {
         }
         self.wanted_at = self.sent;
         if self.wants.len() < MAX_WANTS {
-            self.wants.push_back(Want {
-                end: self.sent,
-                at: now,
-            });
+            self.wants.push_back(Want { end: self.sent, at: now });
         }
-        self.round.get_or_insert(Round {
-            end: self.sent,
-            at: now,
-            got_before: self.got,
-        });
+        self.round.get_or_insert(Round { end: self.sent, at: now, got_before: self.got });
     }
 
     /// Takes a `Got` and returns the round trip it measured.
@@ -162,9 +151,7 @@ impl Window {
 
     /// A round trip counts if data waited for the window during it, or if it was better than the best.
     fn measure(&mut self, now: Instant, round: Round) {
-        let micros = u64::try_from(now.since(round.at).as_micros())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        let micros = u64::try_from(now.since(round.at).as_micros()).unwrap_or(u64::MAX).max(1);
         let rate = (self.got - round.got_before).saturating_mul(1_000_000) / micros;
         let filled = self.blocked.is_some_and(|blocked| blocked >= round.at);
         if filled || self.rate().is_some_and(|best| rate > best) {
@@ -177,8 +164,7 @@ impl Window {
 
     fn resize(&mut self, smallest: Option<Duration>) {
         if let (Some(rate), Some(smallest)) = (self.rate(), smallest) {
-            self.size = bytes_in(rate, smallest.max(MIN_ROUND_TRIP) * 2)
-                .clamp(MIN_WINDOW_BYTES, MAX_WINDOW_BYTES);
+            self.size = bytes_in(rate, smallest.max(MIN_ROUND_TRIP) * 2).clamp(MIN_WINDOW_BYTES, MAX_WINDOW_BYTES);
         }
     }
 }

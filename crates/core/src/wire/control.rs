@@ -77,21 +77,14 @@ impl Control {
                 floor: state.floor,
                 voids: state.voids.to_wire(state.floor),
             }),
-            Self::CannotOpen {
-                parcel,
-                session,
-                receipt,
-            } => Item::CannotOpen(proto::CannotOpen {
+            Self::CannotOpen { parcel, session, receipt } => Item::CannotOpen(proto::CannotOpen {
                 parcel: Bytes::copy_from_slice(&parcel.0),
                 session: Bytes::copy_from_slice(session.as_bytes()),
                 receipt: receipt.as_ref().map(Receipt::to_proto),
             }),
-            Self::Query(flows) => Item::Query(proto::Query {
-                flows: flows
-                    .iter()
-                    .map(|flow| Bytes::copy_from_slice(&flow.0))
-                    .collect(),
-            }),
+            Self::Query(flows) => {
+                Item::Query(proto::Query { flows: flows.iter().map(|flow| Bytes::copy_from_slice(&flow.0)).collect() })
+            }
             Self::Card(card) => Item::Card(card.clone()),
         };
         proto::Control { item: Some(item) }
@@ -102,11 +95,7 @@ impl Control {
         controls
             .into_iter()
             .filter_map(|control| control.item)
-            .map(|item| {
-                Self::from_proto(item).ok_or(ParcelError::Malformed {
-                    part: "a control item",
-                })
-            })
+            .map(|item| Self::from_proto(item).ok_or(ParcelError::Malformed { part: "a control item" }))
             .collect()
     }
 
@@ -117,8 +106,7 @@ impl Control {
             Item::FlowState(state) => Self::FlowState(FlowStatement {
                 flow: FlowId(array(&state.flow)?),
                 floor: state.floor,
-                voids: IntervalSet::from_wire(&state.voids, state.floor, MAX_FLOW_INTERVALS)
-                    .ok()?,
+                voids: IntervalSet::from_wire(&state.voids, state.floor, MAX_FLOW_INTERVALS).ok()?,
             }),
             Item::CannotOpen(cannot) => Self::CannotOpen {
                 parcel: ParcelId(array(&cannot.parcel)?),
@@ -129,16 +117,10 @@ impl Control {
                 },
             },
             Item::Query(query) => {
-                let flows = query
-                    .flows
-                    .iter()
-                    .map(|flow| array(flow).map(FlowId))
-                    .collect::<Option<Vec<_>>>()?;
+                let flows = query.flows.iter().map(|flow| array(flow).map(FlowId)).collect::<Option<Vec<_>>>()?;
                 (flows.len() <= MAX_QUERY_FLOWS).then_some(Self::Query(flows))?
             }
-            Item::Card(card) => {
-                (card.len() <= tidings_crypto::MAX_CARD_BYTES).then_some(Self::Card(card))?
-            }
+            Item::Card(card) => (card.len() <= tidings_crypto::MAX_CARD_BYTES).then_some(Self::Card(card))?,
         })
     }
 }
@@ -161,10 +143,7 @@ impl Receipt {
     fn from_proto(receipt: &proto::Receipt) -> Option<Self> {
         let set = |list: &[u64], base| IntervalSet::from_wire(list, base, MAX_FLOW_INTERVALS).ok();
         let (from, to) = (receipt.acknowledged_from, receipt.acknowledged_to);
-        let (delivered, void) = (
-            set(&receipt.delivered, receipt.floor)?,
-            set(&receipt.void, receipt.floor)?,
-        );
+        let (delivered, void) = (set(&receipt.delivered, receipt.floor)?, set(&receipt.void, receipt.floor)?);
         // Two sets, one bound.
         (delivered.intervals() + void.intervals() <= MAX_FLOW_INTERVALS).then_some(Self {
             flow: FlowId(array(&receipt.flow)?),
@@ -180,10 +159,7 @@ impl Receipt {
 
 /// Encodes items for a parcel of their own.
 pub fn encode_controls(controls: &[Control]) -> Vec<u8> {
-    proto::Controls {
-        controls: controls.iter().map(Control::to_proto).collect(),
-    }
-    .encode_to_vec()
+    proto::Controls { controls: controls.iter().map(Control::to_proto).collect() }.encode_to_vec()
 }
 
 /// Reads a parcel of control items.
@@ -192,20 +168,9 @@ pub fn encode_controls(controls: &[Control]) -> Vec<u8> {
 ///
 /// [`ParcelError`] if it is none or beyond its limits.
 pub fn decode_controls(bytes: &[u8]) -> Result<Vec<Control>, ParcelError> {
-    if !within(
-        bytes,
-        &[FieldLimit {
-            tag: 1,
-            count: MAX_CONTROLS,
-            bytes: MAX_BODY_BYTES,
-        }],
-    ) {
-        return Err(ParcelError::Malformed {
-            part: "its control items",
-        });
+    if !within(bytes, &[FieldLimit { tag: 1, count: MAX_CONTROLS, bytes: MAX_BODY_BYTES }]) {
+        return Err(ParcelError::Malformed { part: "its control items" });
     }
-    let controls = proto::Controls::decode(bytes).map_err(|_| ParcelError::Malformed {
-        part: "its control items",
-    })?;
+    let controls = proto::Controls::decode(bytes).map_err(|_| ParcelError::Malformed { part: "its control items" })?;
     Control::list_from_proto(controls.controls)
 }

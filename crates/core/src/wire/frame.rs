@@ -160,10 +160,7 @@ pub enum FrameError {
 impl Frame {
     /// Whether the frame counts towards the window and `Got`.
     pub const fn is_counted(&self) -> bool {
-        !matches!(
-            self,
-            Self::Hello(_) | Self::Got(_) | Self::Bye(_) | Self::Probe { .. }
-        )
+        !matches!(self, Self::Hello(_) | Self::Got(_) | Self::Bye(_) | Self::Probe { .. })
     }
 
     /// Appends the encoded frame and returns its length. Bodies must be within their limits.
@@ -199,13 +196,7 @@ impl Frame {
             Self::Hello(hello) => append(out, &hello.to_proto()),
             Self::Got(bytes) => append(out, &proto::Got { bytes: *bytes }),
             Self::Bye(bye) => append(out, &bye.to_proto()),
-            Self::Probe { nonce, answer } => append(
-                out,
-                &proto::Probe {
-                    nonce: *nonce,
-                    answer: *answer,
-                },
-            ),
+            Self::Probe { nonce, answer } => append(out, &proto::Probe { nonce: *nonce, answer: *answer }),
             Self::Fragment(fragment) => {
                 let first = if fragment.total.is_some() { 0x80 } else { 0 };
                 out.put_u8(first | fragment.class as u8);
@@ -216,27 +207,12 @@ impl Frame {
             }
             Self::Refused { parcel, reason } => append(
                 out,
-                &proto::Refused {
-                    parcel: Bytes::copy_from_slice(&parcel.0),
-                    reason: reason.to_proto() as i32,
-                },
+                &proto::Refused { parcel: Bytes::copy_from_slice(&parcel.0), reason: reason.to_proto() as i32 },
             ),
             Self::FindCard { peer, nonce } => {
-                append(
-                    out,
-                    &proto::FindCard {
-                        peer: Bytes::copy_from_slice(peer.as_bytes()),
-                        nonce: *nonce,
-                    },
-                );
+                append(out, &proto::FindCard { peer: Bytes::copy_from_slice(peer.as_bytes()), nonce: *nonce });
             }
-            Self::CardFound { nonce, card } => append(
-                out,
-                &proto::CardFound {
-                    nonce: *nonce,
-                    card: card.clone(),
-                },
-            ),
+            Self::CardFound { nonce, card } => append(out, &proto::CardFound { nonce: *nonce, card: card.clone() }),
             Self::Skipped => {}
         }
     }
@@ -249,34 +225,22 @@ impl Frame {
             kind::BYE => Self::Bye(Bye::decode(&body).ok_or(malformed)?),
             kind::PROBE => {
                 let probe: proto::Probe = read(&body, &[]).ok_or(malformed)?;
-                Self::Probe {
-                    nonce: probe.nonce,
-                    answer: probe.answer,
-                }
+                Self::Probe { nonce: probe.nonce, answer: probe.answer }
             }
             kind::FRAGMENT => Self::Fragment(Fragment::decode(body).ok_or(malformed)?),
             kind::REFUSED => {
                 let refused: proto::Refused = read(&body, &[]).ok_or(malformed)?;
                 let reason = RefusedReason::from_proto(refused.reason()).ok_or(malformed)?;
-                Self::Refused {
-                    parcel: ParcelId(array(&refused.parcel).ok_or(malformed)?),
-                    reason,
-                }
+                Self::Refused { parcel: ParcelId(array(&refused.parcel).ok_or(malformed)?), reason }
             }
             kind::FIND_CARD => {
                 let find: proto::FindCard = read(&body, &[]).ok_or(malformed)?;
                 let peer = PeerKey::from_bytes(array(&find.peer).ok_or(malformed)?);
-                Self::FindCard {
-                    peer,
-                    nonce: find.nonce,
-                }
+                Self::FindCard { peer, nonce: find.nonce }
             }
             kind::CARD_FOUND => {
                 let found: proto::CardFound = read(&body, &[]).ok_or(malformed)?;
-                Self::CardFound {
-                    nonce: found.nonce,
-                    card: found.card,
-                }
+                Self::CardFound { nonce: found.nonce, card: found.card }
             }
             skippable if skippable & kind::SKIPPABLE != 0 => Self::Skipped,
             got => return Err(FrameError::Kind { got }),
@@ -304,21 +268,9 @@ impl Hello {
 
     fn decode(body: &[u8]) -> Option<Self> {
         let limits = [
-            FieldLimit {
-                tag: 1,
-                count: MAX_VERSIONS,
-                bytes: MAX_VERSIONS * 5,
-            },
-            FieldLimit {
-                tag: 4,
-                count: MAX_CAPABILITIES,
-                bytes: MAX_CAPABILITY_BYTES,
-            },
-            FieldLimit {
-                tag: 6,
-                count: 1,
-                bytes: MAX_NAME_BYTES,
-            },
+            FieldLimit { tag: 1, count: MAX_VERSIONS, bytes: MAX_VERSIONS * 5 },
+            FieldLimit { tag: 4, count: MAX_CAPABILITIES, bytes: MAX_CAPABILITY_BYTES },
+            FieldLimit { tag: 6, count: 1, bytes: MAX_NAME_BYTES },
         ];
         let hello: proto::Hello = read(body, &limits)?;
         (hello.versions.len() <= MAX_VERSIONS).then_some(Self {
@@ -336,26 +288,22 @@ impl Bye {
     fn to_proto(self) -> proto::Bye {
         use proto::bye::Reason;
         let reason = match self {
-            Self::ReplacedBy { dialler, link } => Reason::ReplacedBy(proto::ReplacedBy {
-                dialler: Bytes::copy_from_slice(dialler.as_bytes()),
-                link,
-            }),
+            Self::ReplacedBy { dialler, link } => {
+                Reason::ReplacedBy(proto::ReplacedBy { dialler: Bytes::copy_from_slice(dialler.as_bytes()), link })
+            }
             Self::ShuttingDown => Reason::ShuttingDown(true),
             Self::Refused => Reason::Refused(true),
             Self::Incompatible => Reason::Incompatible(true),
         };
-        proto::Bye {
-            reason: Some(reason),
-        }
+        proto::Bye { reason: Some(reason) }
     }
 
     fn decode(body: &[u8]) -> Option<Self> {
         use proto::bye::Reason;
         Some(match read::<proto::Bye>(body, &[])?.reason? {
-            Reason::ReplacedBy(by) => Self::ReplacedBy {
-                dialler: PeerKey::from_bytes(array(&by.dialler)?),
-                link: by.link,
-            },
+            Reason::ReplacedBy(by) => {
+                Self::ReplacedBy { dialler: PeerKey::from_bytes(array(&by.dialler)?), link: by.link }
+            }
             Reason::ShuttingDown(_) => Self::ShuttingDown,
             Reason::Refused(_) => Self::Refused,
             Reason::Incompatible(_) => Self::Incompatible,
@@ -370,19 +318,9 @@ impl Fragment {
     fn decode(mut body: Bytes) -> Option<Self> {
         let first = body.try_get_u8().ok()?;
         let class = Class::from_wire(u32::from(first & 0x7f))?;
-        let total = if first & 0x80 != 0 {
-            Some(body.try_get_u32().ok()?)
-        } else {
-            None
-        };
-        let fits = |total: u32| {
-            (1..=MAX_PARCEL_BYTES).contains(&(total as usize)) && body.len() <= total as usize
-        };
-        (!body.is_empty() && total.is_none_or(fits)).then_some(Self {
-            class,
-            total,
-            bytes: body,
-        })
+        let total = if first & 0x80 != 0 { Some(body.try_get_u32().ok()?) } else { None };
+        let fits = |total: u32| (1..=MAX_PARCEL_BYTES).contains(&(total as usize)) && body.len() <= total as usize;
+        (!body.is_empty() && total.is_none_or(fits)).then_some(Self { class, total, bytes: body })
     }
 }
 
@@ -441,11 +379,7 @@ impl FrameDecoder {
     ///
     /// [`FrameError`] if the bytes are no frame. What follows them means nothing.
     pub fn next_frame(&mut self) -> Result<Option<Decoded>, FrameError> {
-        let Some(after_length) = self
-            .buffer
-            .first_chunk::<2>()
-            .map(|bytes| u16::from_be_bytes(*bytes))
-        else {
+        let Some(after_length) = self.buffer.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes)) else {
             return Ok(None);
         };
         let length = usize::from(after_length) + 2;
@@ -458,11 +392,7 @@ impl FrameDecoder {
         let mut frame = self.buffer.split_to(length).freeze();
         let (kind, flags) = (frame[2], frame[3]);
         frame.advance(FRAME_HEADER_BYTES);
-        Ok(Some((
-            Frame::decode(kind, frame)?,
-            length,
-            flags & FLAG_WANT_GOT != 0,
-        )))
+        Ok(Some((Frame::decode(kind, frame)?, length, flags & FLAG_WANT_GOT != 0)))
     }
 }
 
@@ -472,11 +402,7 @@ fn append(out: &mut BytesMut, message: &impl prost::Message) {
 
 /// Decodes a message whose fields are within `limits`.
 pub(super) fn read<M: prost::Message + Default>(bytes: &[u8], limits: &[FieldLimit]) -> Option<M> {
-    if within(bytes, limits) {
-        M::decode(bytes).ok()
-    } else {
-        None
-    }
+    if within(bytes, limits) { M::decode(bytes).ok() } else { None }
 }
 
 /// A field of exactly `N` bytes.

@@ -19,10 +19,7 @@ pub(crate) fn within(mut message: &[u8], limits: &[FieldLimit]) -> bool {
         let Ok((tag, wire_type)) = decode_key(&mut message) else {
             return false;
         };
-        let Some(count) = usize::try_from(tag)
-            .ok()
-            .and_then(|tag| counts.get_mut(tag))
-        else {
+        let Some(count) = usize::try_from(tag).ok().and_then(|tag| counts.get_mut(tag)) else {
             return false;
         };
         *count += 1;
@@ -35,9 +32,8 @@ pub(crate) fn within(mut message: &[u8], limits: &[FieldLimit]) -> bool {
                 let Ok(length) = decode_varint(&mut message) else {
                     return false;
                 };
-                let fits = usize::try_from(length).is_ok_and(|length| {
-                    length <= message.len() && limit.is_none_or(|limit| length <= limit.bytes)
-                });
+                let fits = usize::try_from(length)
+                    .is_ok_and(|length| length <= message.len() && limit.is_none_or(|limit| length <= limit.bytes));
                 if fits {
                     message.advance(usize::try_from(length).unwrap_or(usize::MAX));
                 }

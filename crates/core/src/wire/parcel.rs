@@ -6,10 +6,7 @@ use tidings_crypto::{PeerKey, ReceiptKeyId, RoutingId, SessionId};
 
 use super::frame::array;
 use super::limits::{FieldLimit, within};
-use super::{
-    Control, MAX_BODY_BYTES, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_PARTS, VERSION,
-    proto,
-};
+use super::{Control, MAX_BODY_BYTES, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_PARTS, VERSION, proto};
 use crate::class::Class;
 use crate::ids::{FlowId, MessageId, ParcelId, Seq};
 use crate::interval::IntervalSet;
@@ -129,12 +126,7 @@ impl Parcel {
         };
         let fixed_header = Bytes::from(header.encode_to_vec());
         let id = parcel_id(&fixed_header, &body);
-        let parcel = proto::Parcel {
-            fixed_header,
-            body,
-            left_seconds,
-            ttl: MAX_HOPS,
-        };
+        let parcel = proto::Parcel { fixed_header, body, left_seconds, ttl: MAX_HOPS };
         (id, Bytes::from(parcel.encode_to_vec()))
     }
 
@@ -146,16 +138,8 @@ impl Parcel {
     pub fn decode(bytes: Bytes) -> Result<Self, ParcelError> {
         let malformed = |part| ParcelError::Malformed { part };
         let limits = [
-            FieldLimit {
-                tag: 1,
-                count: 1,
-                bytes: MAX_FIXED_HEADER_BYTES,
-            },
-            FieldLimit {
-                tag: 2,
-                count: 1,
-                bytes: MAX_BODY_BYTES,
-            },
+            FieldLimit { tag: 1, count: 1, bytes: MAX_FIXED_HEADER_BYTES },
+            FieldLimit { tag: 2, count: 1, bytes: MAX_BODY_BYTES },
         ];
         if !within(&bytes, &limits) {
             return Err(malformed("its fields"));
@@ -165,14 +149,11 @@ impl Parcel {
         if !within(&parcel.fixed_header, &[]) {
             return Err(malformed("its fixed header"));
         }
-        let header = proto::FixedHeader::decode(parcel.fixed_header)
-            .map_err(|_| malformed("its fixed header"))?;
+        let header = proto::FixedHeader::decode(parcel.fixed_header).map_err(|_| malformed("its fixed header"))?;
         let clear = header.clear.as_ref().ok_or(malformed("its clear part"))?;
         let sender = PeerKey::from_bytes(array(&clear.sender).ok_or(malformed("its sender"))?);
         let suite = match (header.version, header.suite) {
-            (VERSION, 1) => {
-                Suite::Session(Clear::from_proto(sender, clear).ok_or(malformed("its clear part"))?)
-            }
+            (VERSION, 1) => Suite::Session(Clear::from_proto(sender, clear).ok_or(malformed("its clear part"))?),
             (VERSION, 2) => Suite::ReceiptKey {
                 sender,
                 key: ReceiptKeyId(array(&clear.receipt_key).ok_or(malformed("its receipt key"))?),
@@ -217,11 +198,7 @@ impl Clear {
 
     fn from_proto(sender: PeerKey, clear: &proto::Clear) -> Option<Self> {
         let content = Content::from_proto(&clear.flow, &clear.seqs, clear.floor)?;
-        Some(Self {
-            sender,
-            session: SessionId::from_bytes(array(&clear.session)?),
-            content,
-        })
+        Some(Self { sender, session: SessionId::from_bytes(array(&clear.session)?), content })
     }
 }
 
@@ -274,16 +251,10 @@ impl Inner {
             sender: Bytes::copy_from_slice(self.sender.as_bytes()),
             recipient: Bytes::copy_from_slice(self.recipient.as_bytes()),
             sender_ratchet: Bytes::copy_from_slice(&self.sender_ratchet),
-            flow: content
-                .map(|content| Bytes::copy_from_slice(&content.flow.0))
-                .unwrap_or_default(),
-            seqs: content
-                .map(|content| content.seqs.to_wire(content.floor))
-                .unwrap_or_default(),
+            flow: content.map(|content| Bytes::copy_from_slice(&content.flow.0)).unwrap_or_default(),
+            seqs: content.map(|content| content.seqs.to_wire(content.floor)).unwrap_or_default(),
             floor: content.map_or(0, |content| content.floor),
-            flow_random: content
-                .map(|_| Bytes::copy_from_slice(&self.flow_random))
-                .unwrap_or_default(),
+            flow_random: content.map(|_| Bytes::copy_from_slice(&self.flow_random)).unwrap_or_default(),
             hop_limit: self.hop_limit,
             receipt_key: self.receipt_key.map(|(id, key)| proto::ReceiptKey {
                 id: Bytes::copy_from_slice(&id.0),
@@ -304,37 +275,20 @@ impl Inner {
     pub fn decode(bytes: Bytes) -> Result<Self, ParcelError> {
         let malformed = |part| ParcelError::Malformed { part };
         let limits = [
-            FieldLimit {
-                tag: 10,
-                count: 1,
-                bytes: tidings_crypto::MAX_CARD_BYTES,
-            },
-            FieldLimit {
-                tag: 11,
-                count: MAX_PARCEL_SPAN as usize,
-                bytes: MAX_BODY_BYTES,
-            },
-            FieldLimit {
-                tag: 12,
-                count: MAX_CONTROLS,
-                bytes: MAX_BODY_BYTES,
-            },
+            FieldLimit { tag: 10, count: 1, bytes: tidings_crypto::MAX_CARD_BYTES },
+            FieldLimit { tag: 11, count: MAX_PARCEL_SPAN as usize, bytes: MAX_BODY_BYTES },
+            FieldLimit { tag: 12, count: MAX_CONTROLS, bytes: MAX_BODY_BYTES },
         ];
         if !within(&bytes, &limits) {
             return Err(malformed("its plaintext"));
         }
         let inner = proto::Inner::decode(bytes).map_err(|_| malformed("its plaintext"))?;
-        let content = Content::from_proto(&inner.flow, &inner.seqs, inner.floor)
-            .ok_or(malformed("its sealed seqs"))?;
+        let content = Content::from_proto(&inner.flow, &inner.seqs, inner.floor).ok_or(malformed("its sealed seqs"))?;
         let expected = content.as_ref().map_or(0, |content| content.seqs.count());
         if inner.messages.len() as u64 != expected {
             return Err(malformed("its count of messages"));
         }
-        let key = |bytes: &[u8]| {
-            array(bytes)
-                .map(PeerKey::from_bytes)
-                .ok_or(malformed("its sealed names"))
-        };
+        let key = |bytes: &[u8]| array(bytes).map(PeerKey::from_bytes).ok_or(malformed("its sealed names"));
         let receipt_key = match &inner.receipt_key {
             None => None,
             Some(named) => Some((
@@ -349,8 +303,7 @@ impl Inner {
         Ok(Self {
             sender: key(&inner.sender)?,
             recipient: key(&inner.recipient)?,
-            sender_ratchet: array(&inner.sender_ratchet)
-                .ok_or(malformed("its ratchet identity"))?,
+            sender_ratchet: array(&inner.sender_ratchet).ok_or(malformed("its ratchet identity"))?,
             content,
             flow_random,
             hop_limit: inner.hop_limit,
@@ -396,10 +349,7 @@ pub struct PartOf {
 
 /// Encodes a message.
 pub fn encode_content(message: &MessageContent) -> Bytes {
-    let id = |id: Option<MessageId>| {
-        id.map(|id| Bytes::copy_from_slice(&id.to_bytes()))
-            .unwrap_or_default()
-    };
+    let id = |id: Option<MessageId>| id.map(|id| Bytes::copy_from_slice(&id.to_bytes())).unwrap_or_default();
     proto::Message {
         kind: message.kind.clone(),
         payload: message.payload.clone(),
@@ -410,16 +360,10 @@ pub fn encode_content(message: &MessageContent) -> Bytes {
         headers: message
             .headers
             .iter()
-            .map(|(name, value)| proto::Header {
-                name: name.clone(),
-                value: value.clone(),
-            })
+            .map(|(name, value)| proto::Header { name: name.clone(), value: value.clone() })
             .collect(),
         reply_to: id(message.reply_to),
-        part: message.part.map(|part| proto::Part {
-            index: part.index,
-            count: part.count,
-        }),
+        part: message.part.map(|part| proto::Part { index: part.index, count: part.count }),
     }
     .encode_to_vec()
     .into()
@@ -433,26 +377,10 @@ pub fn encode_content(message: &MessageContent) -> Bytes {
 pub fn decode_content(bytes: Bytes) -> Result<MessageContent, ParcelError> {
     let malformed = |part| ParcelError::Malformed { part };
     let limits = [
-        FieldLimit {
-            tag: 1,
-            count: 1,
-            bytes: MAX_NAME_BYTES,
-        },
-        FieldLimit {
-            tag: 2,
-            count: 1,
-            bytes: crate::message::MAX_PAYLOAD_BYTES,
-        },
-        FieldLimit {
-            tag: 5,
-            count: 1,
-            bytes: MAX_NAME_BYTES,
-        },
-        FieldLimit {
-            tag: 7,
-            count: MAX_HEADERS,
-            bytes: MAX_HEADER_BYTES + 8,
-        },
+        FieldLimit { tag: 1, count: 1, bytes: MAX_NAME_BYTES },
+        FieldLimit { tag: 2, count: 1, bytes: crate::message::MAX_PAYLOAD_BYTES },
+        FieldLimit { tag: 5, count: 1, bytes: MAX_NAME_BYTES },
+        FieldLimit { tag: 7, count: MAX_HEADERS, bytes: MAX_HEADER_BYTES + 8 },
     ];
     if !within(&bytes, &limits) {
         return Err(malformed("a message"));
@@ -460,14 +388,9 @@ pub fn decode_content(bytes: Bytes) -> Result<MessageContent, ParcelError> {
     let message = proto::Message::decode(bytes).map_err(|_| malformed("a message"))?;
     let id = |bytes: &[u8]| match bytes {
         [] => Ok(None),
-        bytes => array(bytes)
-            .map(|id| Some(MessageId::from_bytes(id)))
-            .ok_or(malformed("a message's id")),
+        bytes => array(bytes).map(|id| Some(MessageId::from_bytes(id))).ok_or(malformed("a message's id")),
     };
-    let part = message.part.map(|part| PartOf {
-        index: part.index,
-        count: part.count,
-    });
+    let part = message.part.map(|part| PartOf { index: part.index, count: part.count });
     if part.is_some_and(|part| !(2..=MAX_PARTS).contains(&part.count) || part.index >= part.count) {
         return Err(malformed("a message's part"));
     }
@@ -478,11 +401,7 @@ pub fn decode_content(bytes: Bytes) -> Result<MessageContent, ParcelError> {
         expires_at: Wall(message.expires_ms),
         stream: (!message.stream.is_empty()).then_some(message.stream),
         predecessor: id(&message.predecessor)?,
-        headers: message
-            .headers
-            .into_iter()
-            .map(|header| (header.name, header.value))
-            .collect(),
+        headers: message.headers.into_iter().map(|header| (header.name, header.value)).collect(),
         reply_to: id(&message.reply_to)?,
         part,
     })

@@ -10,10 +10,7 @@ struct Owner {
 
 impl Owner {
     fn new() -> Self {
-        Self {
-            identity: IdentityKey::from_seed(&[1; 32]),
-            sealer: OlmSealer::generate(),
-        }
+        Self { identity: IdentityKey::from_seed(&[1; 32]), sealer: OlmSealer::generate() }
     }
 
     fn card(&self) -> Card {
@@ -57,10 +54,7 @@ impl Owner {
     }
 
     /// Changes a card in a way that [`Card`] may not be able to say, signs and verifies it.
-    fn verify_changed(
-        &self,
-        change: impl FnOnce(&mut proto::Card),
-    ) -> Result<SignedCard, CardError> {
+    fn verify_changed(&self, change: impl FnOnce(&mut proto::Card)) -> Result<SignedCard, CardError> {
         let mut card = encode(&self.card());
         change(&mut card);
         SignedCard::verify(&self.sign_contents(&card.encode_to_vec()).encode_to_vec())
@@ -71,11 +65,7 @@ impl Owner {
 type Change = fn(&mut Card);
 
 fn too_long(what: &'static str, max: usize) -> CardError {
-    CardError::TooLong {
-        what,
-        max,
-        got: max + 1,
-    }
+    CardError::TooLong { what, max, got: max + 1 }
 }
 
 #[test]
@@ -105,13 +95,8 @@ fn a_full_card_fits_with_room_for_the_reserved_fields() {
     reserved.seal_key = vec![1; 1_216].into();
     reserved.boxes = vec![vec![2; 16].into(); 3];
     reserved.user = vec![3; 38].into();
-    let bytes = owner
-        .sign_contents(&reserved.encode_to_vec())
-        .encode_to_vec();
-    assert_eq!(
-        *SignedCard::verify(&bytes).unwrap().card(),
-        owner.full_card()
-    );
+    let bytes = owner.sign_contents(&reserved.encode_to_vec()).encode_to_vec();
+    assert_eq!(*SignedCard::verify(&bytes).unwrap().card(), owner.full_card());
     assert_eq!(bytes.len(), 6_427);
 }
 
@@ -120,28 +105,16 @@ fn a_card_over_a_limit_is_neither_signed_nor_believed() {
     let owner = Owner::new();
     let cases: [(Change, CardError); 5] = [
         (|card| card.name.push('n'), too_long("name", 64)),
-        (
-            |card| card.addresses.push(String::new()),
-            too_long("list of addresses", 16),
-        ),
+        (|card| card.addresses.push(String::new()), too_long("list of addresses", 16)),
         (|card| card.addresses[3].push('a'), too_long("address", 256)),
-        (
-            |card| card.capabilities.push(String::new()),
-            too_long("list of capabilities", 16),
-        ),
-        (
-            |card| card.capabilities[3].push('c'),
-            too_long("capability", 32),
-        ),
+        (|card| card.capabilities.push(String::new()), too_long("list of capabilities", 16)),
+        (|card| card.capabilities[3].push('c'), too_long("capability", 32)),
     ];
     for (change, error) in cases {
         let mut card = owner.full_card();
         change(&mut card);
         assert_eq!(owner.sign(&card), Err(error.clone()));
-        assert_eq!(
-            owner.verify_changed(|changed| *changed = encode(&card)),
-            Err(error)
-        );
+        assert_eq!(owner.verify_changed(|changed| *changed = encode(&card)), Err(error));
     }
 
     assert_eq!(
@@ -150,58 +123,27 @@ fn a_card_over_a_limit_is_neither_signed_nor_believed() {
     );
     assert_eq!(
         owner.verify_changed(|card| card.boxes = vec![vec![0; 15].into()]),
-        Err(CardError::WrongLength {
-            what: "box handle",
-            expected: 16,
-            got: 15
-        })
+        Err(CardError::WrongLength { what: "box handle", expected: 16, got: 15 })
     );
     assert_eq!(
-        owner
-            .verify_changed(|card| card.seal_key = vec![0; 8_192].into())
-            .map(|_| ()),
-        Err(CardError::TooLong {
-            what: "signed card",
-            max: 8_192,
-            got: 8_547
-        })
+        owner.verify_changed(|card| card.seal_key = vec![0; 8_192].into()).map(|_| ()),
+        Err(CardError::TooLong { what: "signed card", max: 8_192, got: 8_547 })
     );
 }
 
 #[test]
 fn fields_of_fixed_length_have_it() {
     let owner = Owner::new();
-    let short = |what| {
-        Err(CardError::WrongLength {
-            what,
-            expected: 32,
-            got: 31,
-        })
-    };
+    let short = |what| Err(CardError::WrongLength { what, expected: 32, got: 31 });
     let bytes = || vec![1; 31].into();
-    assert_eq!(
-        owner.verify_changed(|card| card.peer = bytes()),
-        short("peer key")
-    );
+    assert_eq!(owner.verify_changed(|card| card.peer = bytes()), short("peer key"));
     let ratchet = |change: fn(&mut proto::Ratchet, Vec<u8>)| {
         owner.verify_changed(|card| change(card.ratchet.as_mut().unwrap(), vec![1; 31]))
     };
-    assert_eq!(
-        ratchet(|keys, to| keys.identity = to.into()),
-        short("ratchet identity key")
-    );
-    assert_eq!(
-        ratchet(|keys, to| keys.signing = to.into()),
-        short("ratchet signing key")
-    );
-    assert_eq!(
-        ratchet(|keys, to| keys.fallback = to.into()),
-        short("fallback key")
-    );
-    assert_eq!(
-        owner.verify_changed(|card| card.ratchet = None),
-        Err(CardError::NoRatchet)
-    );
+    assert_eq!(ratchet(|keys, to| keys.identity = to.into()), short("ratchet identity key"));
+    assert_eq!(ratchet(|keys, to| keys.signing = to.into()), short("ratchet signing key"));
+    assert_eq!(ratchet(|keys, to| keys.fallback = to.into()), short("fallback key"));
+    assert_eq!(owner.verify_changed(|card| card.ratchet = None), Err(CardError::NoRatchet));
 }
 
 #[test]
@@ -209,48 +151,24 @@ fn versions_and_algorithms_that_are_not_known_are_refused() {
     let owner = Owner::new();
     assert_eq!(
         owner.verify_changed(|card| card.version = 2),
-        Err(CardError::OtherVersion {
-            what: "card",
-            expected: 1,
-            got: 2
-        })
+        Err(CardError::OtherVersion { what: "card", expected: 1, got: 2 })
     );
     assert_eq!(
         owner.verify_changed(|card| card.ratchet.as_mut().unwrap().version = 1),
-        Err(CardError::OtherVersion {
-            what: "ratchet",
-            expected: 2,
-            got: 1
-        })
+        Err(CardError::OtherVersion { what: "ratchet", expected: 2, got: 1 })
     );
     let mut signed = owner.sign_contents(&encode(&owner.card()).encode_to_vec());
     signed.alg = 2;
-    assert_eq!(
-        SignedCard::verify(&signed.encode_to_vec()),
-        Err(CardError::OtherAlgorithm {
-            expected: 1,
-            got: 2
-        })
-    );
+    assert_eq!(SignedCard::verify(&signed.encode_to_vec()), Err(CardError::OtherAlgorithm { expected: 1, got: 2 }));
 }
 
 #[test]
 fn a_card_that_expires_before_it_begins_is_refused() {
     let owner = Owner::new();
-    let card = Card {
-        issued_ms: 5,
-        expires_ms: 5,
-        ..owner.card()
-    };
-    let error = CardError::Lifetime {
-        issued_ms: 5,
-        expires_ms: 5,
-    };
+    let card = Card { issued_ms: 5, expires_ms: 5, ..owner.card() };
+    let error = CardError::Lifetime { issued_ms: 5, expires_ms: 5 };
     assert_eq!(owner.sign(&card), Err(error.clone()));
-    assert_eq!(
-        owner.verify_changed(|changed| *changed = encode(&card)),
-        Err(error)
-    );
+    assert_eq!(owner.verify_changed(|changed| *changed = encode(&card)), Err(error));
 }
 
 #[test]
@@ -258,15 +176,9 @@ fn nobody_signs_for_another_peer_or_with_other_ratchet_keys() {
     let (owner, stranger) = (Owner::new(), IdentityKey::from_seed(&[2; 32]));
     assert_eq!(
         SignedCard::sign(&owner.card(), &stranger, &owner.sealer),
-        Err(CardError::OtherPeer {
-            expected: stranger.peer(),
-            got: owner.identity.peer()
-        })
+        Err(CardError::OtherPeer { expected: stranger.peer(), got: owner.identity.peer() })
     );
-    assert_eq!(
-        SignedCard::sign(&owner.card(), &owner.identity, &OlmSealer::generate()),
-        Err(CardError::OtherRatchet)
-    );
+    assert_eq!(SignedCard::sign(&owner.card(), &owner.identity, &OlmSealer::generate()), Err(CardError::OtherRatchet));
 }
 
 #[test]
@@ -295,10 +207,7 @@ fn a_card_with_any_bit_flipped_any_byte_cut_or_any_byte_added_is_refused() {
         assert!(SignedCard::verify(&altered).is_err(), "bit {bit}");
     }
     for length in 0..signed.bytes().len() {
-        assert!(
-            SignedCard::verify(&signed.bytes()[..length]).is_err(),
-            "{length} bytes"
-        );
+        assert!(SignedCard::verify(&signed.bytes()[..length]).is_err(), "{length} bytes");
     }
     // Field 15, unknown here: would make a second form of the same card.
     let padded = [signed.bytes(), &[0x78, 0x01]].concat();

@@ -14,10 +14,7 @@ fn what_is_sealed_opens_as_often_as_it_comes() {
     let sealed = key.seal(FromInitiator, b"aad", b"receipt").unwrap();
     assert_eq!(sealed.len(), 24 + 7 + 16);
     for _ in 0..2 {
-        assert_eq!(
-            same.open(FromInitiator, b"aad", &sealed),
-            Ok(b"receipt".to_vec())
-        );
+        assert_eq!(same.open(FromInitiator, b"aad", &sealed), Ok(b"receipt".to_vec()));
     }
 }
 
@@ -50,24 +47,9 @@ fn lengths_are_limited_both_ways() {
     let longest = vec![0; MAX_PLAINTEXT_BYTES];
     let sealed = key().seal(FromResponder, b"", &longest).unwrap();
     assert_eq!(key().open(FromResponder, b"", &sealed), Ok(longest));
-    assert_eq!(
-        key().seal(FromResponder, b"", &vec![0; 65_537]),
-        Err(SealError::TooLong {
-            max: 65_536,
-            got: 65_537
-        })
-    );
-    assert_eq!(
-        key().open(FromResponder, b"", &vec![0; 65_577]),
-        Err(OpenError::TooLong {
-            max: 65_576,
-            got: 65_577
-        })
-    );
-    assert_eq!(
-        key().open(FromResponder, b"", &[0; 39]),
-        Err(OpenError::Malformed)
-    );
+    assert_eq!(key().seal(FromResponder, b"", &vec![0; 65_537]), Err(SealError::TooLong { max: 65_536, got: 65_537 }));
+    assert_eq!(key().open(FromResponder, b"", &vec![0; 65_577]), Err(OpenError::TooLong { max: 65_576, got: 65_577 }));
+    assert_eq!(key().open(FromResponder, b"", &[0; 39]), Err(OpenError::Malformed));
     let empty = key().seal(FromResponder, b"", b"").unwrap();
     assert_eq!(key().open(FromResponder, b"", &empty), Ok(Vec::new()));
 }
@@ -76,18 +58,12 @@ fn lengths_are_limited_both_ways() {
 #[test]
 fn what_an_earlier_build_sealed_still_opens() {
     let sealed = *include_bytes!("../../tests/known/receipt.bin");
-    assert_eq!(
-        key().open(FromResponder, b"aad", &sealed),
-        Ok(b"receipt".to_vec())
-    );
+    assert_eq!(key().open(FromResponder, b"aad", &sealed), Ok(b"receipt".to_vec()));
 }
 
 #[test]
 fn a_receipt_key_shows_no_secret() {
-    assert_eq!(
-        format!("{:?}", key()),
-        "ReceiptKey { id: 0707070707070707, .. }"
-    );
+    assert_eq!(format!("{:?}", key()), "ReceiptKey { id: 0707070707070707, .. }");
 }
 
 proptest! {

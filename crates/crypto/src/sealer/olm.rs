@@ -5,17 +5,14 @@ use std::fmt;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use vodozemac::olm::{
-    Account, AccountPickle, DecryptionError, EncryptionError, OlmMessage, PreKeyMessage, Session,
-    SessionConfig, SessionCreationError, SessionKeys, SessionPickle,
+    Account, AccountPickle, DecryptionError, EncryptionError, OlmMessage, PreKeyMessage, Session, SessionConfig,
+    SessionCreationError, SessionKeys, SessionPickle,
 };
 use vodozemac::{Curve25519PublicKey, base64_decode};
 use zeroize::Zeroizing;
 
 use super::pickle;
-use super::{
-    Beginning, LoadError, MAX_PLAINTEXT_BYTES, MAX_SEALED_BYTES, OpenError, SealError, Sealer,
-    SessionId,
-};
+use super::{Beginning, LoadError, MAX_PLAINTEXT_BYTES, MAX_SEALED_BYTES, OpenError, SealError, Sealer, SessionId};
 use crate::card::RatchetKeys;
 
 /// The only version of the ratchet: AES-256-CBC and HMAC-SHA-256 with all 32 bytes of the MAC.
@@ -53,11 +50,7 @@ impl OlmSealer {
                 break keys;
             }
         };
-        Self {
-            account,
-            retired: Vec::new(),
-            keys,
-        }
+        Self { account, retired: Vec::new(), keys }
     }
 
     /// Restores what [`save`](Sealer::save) returned; measured: 0.06 ms with one fallback key.
@@ -67,17 +60,10 @@ impl OlmSealer {
     /// [`LoadError`] where the bytes are not that.
     pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
         let pickles: Vec<AccountPickle> = pickle::read(bytes)?;
-        let mut accounts = pickles
-            .into_iter()
-            .map(Account::from_pickle)
-            .collect::<Vec<_>>();
+        let mut accounts = pickles.into_iter().map(Account::from_pickle).collect::<Vec<_>>();
         let account = accounts.pop().ok_or(LoadError::Malformed)?;
         let keys = public_keys(&account).ok_or(LoadError::NoFallback)?;
-        Ok(Self {
-            account,
-            retired: accounts,
-            keys,
-        })
+        Ok(Self { account, retired: accounts, keys })
     }
 
     /// Replaces the fallback key; sessions begun with the replaced ones are still accepted.
@@ -130,26 +116,18 @@ impl Sealer for OlmSealer {
         let identity = Curve25519PublicKey::from_bytes(to.identity);
         let fallback = Curve25519PublicKey::from_bytes(to.fallback);
         // Small-order keys are the only thing the library refuses here.
-        let session = self
-            .account
-            .create_outbound_session(CONFIG, identity, fallback)
-            .map_err(|_| SealError::WeakKey)?;
+        let session =
+            self.account.create_outbound_session(CONFIG, identity, fallback).map_err(|_| SealError::WeakKey)?;
         Ok(OlmSession { session })
     }
 
     fn seal(&self, session: &mut OlmSession, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         if plaintext.len() > MAX_PLAINTEXT_BYTES {
-            return Err(SealError::TooLong {
-                max: MAX_PLAINTEXT_BYTES,
-                got: plaintext.len(),
-            });
+            return Err(SealError::TooLong { max: MAX_PLAINTEXT_BYTES, got: plaintext.len() });
         }
-        let message = session
-            .session
-            .encrypt(plaintext)
-            .map_err(|error| match error {
-                EncryptionError::NonContributoryKey => SealError::WeakKey,
-            })?;
+        let message = session.session.encrypt(plaintext).map_err(|error| match error {
+            EncryptionError::NonContributoryKey => SealError::WeakKey,
+        })?;
         let (first, bytes) = match message {
             OlmMessage::PreKey(message) => (BEGINNING, message.to_bytes()),
             OlmMessage::Normal(message) => (ORDINARY, message.to_bytes()),
@@ -162,10 +140,7 @@ impl Sealer for OlmSealer {
             return None;
         }
         let keys = BeginningKeys::read(ciphertext)?;
-        Some(Beginning {
-            session: session_id(&keys),
-            ratchet_identity: keys.identity_key.to_bytes(),
-        })
+        Some(Beginning { session: session_id(&keys), ratchet_identity: keys.identity_key.to_bytes() })
     }
 
     fn accept(&mut self, ciphertext: &[u8]) -> Result<(OlmSession, Vec<u8>), OpenError> {
@@ -212,21 +187,14 @@ impl Sealer for OlmSealer {
     }
 
     fn save(&self) -> Zeroizing<Vec<u8>> {
-        let accounts: Vec<AccountPickle> = self
-            .retired
-            .iter()
-            .chain([&self.account])
-            .map(Account::pickle)
-            .collect();
+        let accounts: Vec<AccountPickle> = self.retired.iter().chain([&self.account]).map(Account::pickle).collect();
         pickle::write(&accounts)
     }
 }
 
 impl fmt::Debug for OlmSealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OlmSealer")
-            .field("fallback_id", &self.keys.fallback_id)
-            .finish_non_exhaustive()
+        f.debug_struct("OlmSealer").field("fallback_id", &self.keys.fallback_id).finish_non_exhaustive()
     }
 }
 
@@ -243,9 +211,7 @@ impl OlmSession {
 
 impl fmt::Debug for OlmSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OlmSession")
-            .field("id", &self.id())
-            .finish_non_exhaustive()
+        f.debug_struct("OlmSession").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 
@@ -269,25 +235,15 @@ fn public_keys(account: &Account) -> Option<RatchetKeys> {
 /// Only the form that [`Sealer::seal`] writes is read, byte for byte: the encoding has others that mean the same.
 fn parse(ciphertext: &[u8]) -> Result<OlmMessage, OpenError> {
     if ciphertext.len() > MAX_SEALED_BYTES {
-        return Err(OpenError::TooLong {
-            max: MAX_SEALED_BYTES,
-            got: ciphertext.len(),
-        });
+        return Err(OpenError::TooLong { max: MAX_SEALED_BYTES, got: ciphertext.len() });
     }
     let (first, bytes) = ciphertext.split_first().ok_or(OpenError::Malformed)?;
-    let message =
-        OlmMessage::from_parts(usize::from(*first), bytes).map_err(|_| OpenError::Malformed)?;
+    let message = OlmMessage::from_parts(usize::from(*first), bytes).map_err(|_| OpenError::Malformed)?;
     let in_only_form = match &message {
-        OlmMessage::PreKey(message) => {
-            message.to_bytes() == bytes && are_canonical(&message.session_keys())
-        }
+        OlmMessage::PreKey(message) => message.to_bytes() == bytes && are_canonical(&message.session_keys()),
         OlmMessage::Normal(message) => message.to_bytes() == bytes,
     };
-    if in_only_form {
-        Ok(message)
-    } else {
-        Err(OpenError::Malformed)
-    }
+    if in_only_form { Ok(message) } else { Err(OpenError::Malformed) }
 }
 
 /// The public keys in an Olm pre-key message, without the message that it carries.
@@ -326,13 +282,10 @@ impl BeginningKeys {
 /// X25519 ignores the top bit and reduces modulo 2²⁵⁵ − 19 (RFC 7748 §5), and no MAC covers these keys. Whoever carries
 /// a message could otherwise give it another session id, and a replay would not be recognised by it.
 fn are_canonical(keys: &SessionKeys) -> bool {
-    [keys.identity_key, keys.base_key, keys.one_time_key]
-        .iter()
-        .all(|key| {
-            let [low, middle @ .., high] = key.as_bytes();
-            *high < 0x7f
-                || (*high == 0x7f && (*low < 0xed || middle.iter().any(|byte| *byte != 0xff)))
-        })
+    [keys.identity_key, keys.base_key, keys.one_time_key].iter().all(|key| {
+        let [low, middle @ .., high] = key.as_bytes();
+        *high < 0x7f || (*high == 0x7f && (*low < 0xed || middle.iter().any(|byte| *byte != 0xff)))
+    })
 }
 
 /// Computes a session's id as the library does, without its detour over base64.
@@ -345,26 +298,16 @@ fn session_id(keys: &SessionKeys) -> SessionId {
     SessionId::from_bytes(hash.into())
 }
 
-fn inbound(
-    account: &mut Account,
-    message: &PreKeyMessage,
-) -> Result<(OlmSession, Vec<u8>), OpenError> {
+fn inbound(account: &mut Account, message: &PreKeyMessage) -> Result<(OlmSession, Vec<u8>), OpenError> {
     account
         .create_inbound_session(CONFIG, message.identity_key(), message)
-        .map(|made| {
-            (
-                OlmSession {
-                    session: made.session,
-                },
-                made.plaintext,
-            )
-        })
+        .map(|made| (OlmSession { session: made.session }, made.plaintext))
         .map_err(|error| match error {
             SessionCreationError::MissingOneTimeKey(_) => OpenError::UnknownFallback,
             SessionCreationError::MismatchedIdentityKey(..) => OpenError::NotAuthentic,
-            SessionCreationError::MismatchedSessionConfig { .. } => OpenError::OtherVersion {
-                expected: CONFIG.version(),
-            },
+            SessionCreationError::MismatchedSessionConfig { .. } => {
+                OpenError::OtherVersion { expected: CONFIG.version() }
+            }
             SessionCreationError::Decryption(error) => open_error(error),
             SessionCreationError::NonContributoryKey => OpenError::WeakKey,
         })
@@ -372,9 +315,9 @@ fn inbound(
 
 fn open_error(error: DecryptionError) -> OpenError {
     match error {
-        DecryptionError::InvalidMAC(_)
-        | DecryptionError::InvalidMACLength(..)
-        | DecryptionError::InvalidPadding(_) => OpenError::NotAuthentic,
+        DecryptionError::InvalidMAC(_) | DecryptionError::InvalidMACLength(..) | DecryptionError::InvalidPadding(_) => {
+            OpenError::NotAuthentic
+        }
         DecryptionError::NonContributoryKey => OpenError::WeakKey,
         DecryptionError::MissingMessageKey(index) => OpenError::KeyGone { index },
         DecryptionError::TooBigMessageGap(got, max) => OpenError::Gap { max, got },

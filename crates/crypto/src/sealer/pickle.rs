@@ -37,17 +37,10 @@ pub(super) fn write<T: Serialize>(secrets: &T) -> Zeroizing<Vec<u8>> {
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LoadError> {
     let (&format, mut secrets) = bytes.split_first().ok_or(LoadError::Empty)?;
     if format != FORMAT {
-        return Err(LoadError::OtherFormat {
-            expected: FORMAT,
-            got: format,
-        });
+        return Err(LoadError::OtherFormat { expected: FORMAT, got: format });
     }
     let value = rmp_serde::from_read(&mut secrets).map_err(|_| LoadError::Malformed)?;
-    if secrets.is_empty() {
-        Ok(value)
-    } else {
-        Err(LoadError::Malformed)
-    }
+    if secrets.is_empty() { Ok(value) } else { Err(LoadError::Malformed) }
 }
 
 /// A growing buffer that leaves no copy behind when it moves.

@@ -6,8 +6,7 @@ use serde::Deserialize;
 use tidings_core::links::Address;
 
 use super::{
-    ApiAddress, Config, DEFAULT_ADDRESSES, Dialling, MAX_NODE_NAME_BYTES, Profile, Switch,
-    check_dial, check_listen,
+    ApiAddress, Config, DEFAULT_ADDRESSES, Dialling, MAX_NODE_NAME_BYTES, Profile, Switch, check_dial, check_listen,
 };
 
 /// What every environment variable begins with.
@@ -95,9 +94,7 @@ impl Settings {
     ///
     /// [`ConfigError::File`].
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::File {
-            reason: error.to_string().trim().replace('\n', " "),
-        })
+        toml::from_str(text).map_err(|error| ConfigError::File { reason: error.to_string().trim().replace('\n', " ") })
     }
 
     /// Reads the variables that begin with `TIDINGS_` and name a key; others are left alone, since programs that
@@ -106,9 +103,7 @@ impl Settings {
     /// # Errors
     ///
     /// [`ConfigError::Value`] where a switch is neither `true` nor `false`.
-    pub fn from_environment(
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
+    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut settings = Self::default();
         for (variable, value) in variables {
             let Some(key) = variable.strip_prefix(ENVIRONMENT_PREFIX) else {
@@ -132,11 +127,7 @@ impl Settings {
 }
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 fn switch(key: &'static str, text: &str) -> Result<bool, ConfigError> {
@@ -160,9 +151,7 @@ impl Layers {
     fn pick<T: Clone>(&self, value: impl Fn(&Settings) -> &Option<T>) -> (Option<T>, Layer) {
         self.0
             .iter()
-            .find_map(|(layer, settings)| {
-                value(settings).clone().map(|value| (Some(value), *layer))
-            })
+            .find_map(|(layer, settings)| value(settings).clone().map(|value| (Some(value), *layer)))
             .unwrap_or((None, Layer::Default))
     }
 }
@@ -173,16 +162,8 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigError::Value`] for the first value that cannot be used, with the layer it came from.
-    pub fn layers(
-        flags: Settings,
-        environment: Settings,
-        file: Settings,
-    ) -> Result<Self, ConfigError> {
-        let layers = Layers([
-            (Layer::Flag, flags),
-            (Layer::Environment, environment),
-            (Layer::File, file),
-        ]);
+    pub fn layers(flags: Settings, environment: Settings, file: Settings) -> Result<Self, ConfigError> {
+        let layers = Layers([(Layer::Flag, flags), (Layer::Environment, environment), (Layer::File, file)]);
         let defaults = Self::default();
         let mut from = Vec::new();
         let (name, layer) = layers.pick(|settings| &settings.name);
@@ -196,12 +177,7 @@ impl Config {
         let addresses = check_all("address", address.unwrap_or_default(), layer, check_listen)?;
         let (bootstrap, layer) = layers.pick(|settings| &settings.bootstrap);
         from.push(("bootstrap", layer));
-        let bootstrap = check_all(
-            "bootstrap",
-            bootstrap.unwrap_or_default(),
-            layer,
-            check_dial,
-        )?;
+        let bootstrap = check_all("bootstrap", bootstrap.unwrap_or_default(), layer, check_dial)?;
         let (no_dial, layer) = layers.pick(|settings| &settings.no_dial);
         from.push(("no_dial", layer));
         let (no_mdns, layer) = layers.pick(|settings| &settings.no_mdns);
@@ -243,11 +219,7 @@ impl Config {
         let bootstrap: Vec<&str> = self.bootstrap.iter().map(Address::as_str).collect();
         let origins: Vec<&str> = self.allow_origin.iter().map(String::as_str).collect();
         let value = |key: &'static str, value: toml::Value| {
-            let layer = self
-                .layers
-                .iter()
-                .find(|(name, _)| *name == key)
-                .map_or(Layer::Default, |(_, layer)| *layer);
+            let layer = self.layers.iter().find(|(name, _)| *name == key).map_or(Layer::Default, |(_, layer)| *layer);
             (key, value.to_string(), layer)
         };
         vec![
@@ -265,18 +237,12 @@ impl Config {
 }
 
 fn refused(key: &'static str, got: &str, layer: Layer, reason: &str) -> ConfigError {
-    ConfigError::Value {
-        key,
-        got: got.to_owned(),
-        layer,
-        reason: reason.to_owned(),
-    }
+    ConfigError::Value { key, got: got.to_owned(), layer, reason: reason.to_owned() }
 }
 
 fn check_name(name: String, layer: Layer) -> Result<String, ConfigError> {
     if name.is_empty() || name.len() > MAX_NODE_NAME_BYTES || name.chars().any(char::is_control) {
-        let reason =
-            format!("expected 1 to {MAX_NODE_NAME_BYTES} bytes without control characters");
+        let reason = format!("expected 1 to {MAX_NODE_NAME_BYTES} bytes without control characters");
         return Err(refused("name", &name, layer, &reason));
     }
     Ok(name)
@@ -290,14 +256,8 @@ fn check_profile(name: &str, layer: Layer) -> Result<Profile, ConfigError> {
 }
 
 fn check_api(text: &str, layer: Layer) -> Result<ApiAddress, ConfigError> {
-    text.parse().map_err(|_| {
-        refused(
-            "api",
-            text,
-            layer,
-            "expected an IP address with a port, like 127.0.0.1:7420, or off",
-        )
-    })
+    text.parse()
+        .map_err(|_| refused("api", text, layer, "expected an IP address with a port, like 127.0.0.1:7420, or off"))
 }
 
 fn check_all(
@@ -306,10 +266,7 @@ fn check_all(
     layer: Layer,
     check: fn(&str) -> Result<Address, &'static str>,
 ) -> Result<Vec<Address>, ConfigError> {
-    texts
-        .into_iter()
-        .map(|text| check(&text).map_err(|reason| refused(key, &text, layer, reason)))
-        .collect()
+    texts.into_iter().map(|text| check(&text).map_err(|reason| refused(key, &text, layer, reason))).collect()
 }
 
 #[cfg(test)]

@@ -20,12 +20,7 @@ pub enum Profile {
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 4] = [
-        Self::Server,
-        Self::Desktop,
-        Self::Phone,
-        Self::PhoneBackground,
-    ];
+    pub const ALL: [Self; 4] = [Self::Server, Self::Desktop, Self::Phone, Self::PhoneBackground];
 
     /// Its name in files and flags.
     pub const fn name(self) -> &'static str {
@@ -75,10 +70,7 @@ impl FromStr for Profile {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|profile| profile.name() == text)
-            .ok_or(())
+        Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or(())
     }
 }
 

@@ -49,37 +49,17 @@ pub(crate) fn boot(
 ) -> Result<Booted, BootError> {
     let store = Store::open(home.database(), home.key())?;
     let snapshot = store.snapshot()?;
-        let boot = snapshot.boot + 1;
+    let boot = snapshot.boot + 1;
     let engine = build(config, home.identity(), snapshot, clock)?;
-    Ok(Booted {
-        boot,
-        engine,
-        database: Database::start(store, replies),
-    })
+    Ok(Booted { boot, engine, database: Database::start(store, replies) })
 }
 
-fn build(
-    config: &Config,
-    identity: &IdentityKey,
-    snapshot: Snapshot,
-    clock: Clock,
-) -> Result<NodeEngine, BootError> {
-    let sealer = if snapshot.account.is_empty() {
-        OlmSealer::generate()
-    } else {
-        OlmSealer::load(&snapshot.account)?
-    };
+fn build(config: &Config, identity: &IdentityKey, snapshot: Snapshot, clock: Clock) -> Result<NodeEngine, BootError> {
+    let sealer = if snapshot.account.is_empty() { OlmSealer::generate() } else { OlmSealer::load(&snapshot.account)? };
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(BootError::Random)?;
     let identity = IdentityKey::from_seed(&identity.seed());
-    Ok(Engine::new(
-        engine_config(config),
-        identity,
-        sealer,
-        snapshot,
-        clock.now(),
-        seed,
-    ))
+    Ok(Engine::new(engine_config(config), identity, sealer, snapshot, clock.now(), seed))
 }
 
 /// The engine's part of the configuration.
@@ -111,18 +91,11 @@ pub(super) fn reopen(reopening: Reopening, reopened: mpsc::Sender<Reopened>) {
             if let Some(failed) = reopening.failed {
                 failed.stop();
             }
-            boot(
-                &reopening.home,
-                &reopening.config,
-                reopening.clock,
-                reopening.replies,
-            )
-            .map(Box::new)
-            .map_err(|error| error.to_string())
+            boot(&reopening.home, &reopening.config, reopening.clock, reopening.replies)
+                .map(Box::new)
+                .map_err(|error| error.to_string())
         });
-        let result = result
-            .await
-            .unwrap_or_else(|_| Err("the attempt was interrupted".to_owned()));
+        let result = result.await.unwrap_or_else(|_| Err("the attempt was interrupted".to_owned()));
         // An error means that the driver is gone.
         let _ = reopened.send(result).await;
     });

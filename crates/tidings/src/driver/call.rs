@@ -19,11 +19,7 @@ use crate::sent::{Cursor, MessageFilter, MessagePage, SentMessage};
 #[derive(Debug)]
 pub(crate) enum Call {
     /// Accept messages; joined with other submissions of the same wake.
-    Submit {
-        submissions: Vec<Submission>,
-        track: Track,
-        answer: oneshot::Sender<Vec<Result<Submitted, Refusal>>>,
-    },
+    Submit { submissions: Vec<Submission>, track: Track, answer: oneshot::Sender<Vec<Result<Submitted, Refusal>>> },
     /// Hand a command to the engine.
     Command(Command, oneshot::Sender<Reply>),
     /// Watch the state of a message.
@@ -66,30 +62,13 @@ pub(crate) struct Submitted {
 #[derive(Debug)]
 pub(crate) enum Read {
     /// Unconsumed messages after a place.
-    Inbox {
-        after: At,
-        limit: usize,
-        kind: Option<String>,
-        answer: oneshot::Sender<Vec<InboxMessage>>,
-    },
+    Inbox { after: At, limit: usize, kind: Option<String>, answer: oneshot::Sender<Vec<InboxMessage>> },
     /// One sent message.
-    Message {
-        id: MessageId,
-        answer: oneshot::Sender<Option<SentMessage>>,
-    },
+    Message { id: MessageId, answer: oneshot::Sender<Option<SentMessage>> },
     /// A page of sent messages, newest first.
-    Messages {
-        filter: MessageFilter,
-        cursor: Option<Cursor>,
-        limit: usize,
-        answer: oneshot::Sender<MessagePage>,
-    },
+    Messages { filter: MessageFilter, cursor: Option<Cursor>, limit: usize, answer: oneshot::Sender<MessagePage> },
     /// Changes of sent messages after a place.
-    Changes {
-        after: At,
-        limit: usize,
-        answer: oneshot::Sender<ChangePage>,
-    },
+    Changes { after: At, limit: usize, answer: oneshot::Sender<ChangePage> },
 }
 
 /// Changes of sent messages, rising.
@@ -110,11 +89,7 @@ pub(crate) enum News {
     /// Sent messages changed state.
     State(Arc<StateChange>),
     /// A neighbour came.
-    NeighbourUp {
-        peer: PeerKey,
-        name: Arc<str>,
-        kind: LinkKind,
-    },
+    NeighbourUp { peer: PeerKey, name: Arc<str>, kind: LinkKind },
     /// A neighbour went.
     NeighbourDown { peer: PeerKey },
     /// A contact was added or changed.

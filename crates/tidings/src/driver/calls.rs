@@ -40,11 +40,7 @@ pub(super) struct Joined {
 impl Driver {
     pub(super) fn on_call(&mut self, call: Call) {
         match call {
-            Call::Submit {
-                submissions,
-                track,
-                answer,
-            } => self.on_submit(submissions, Submitter::new(track, answer)),
+            Call::Submit { submissions, track, answer } => self.on_submit(submissions, Submitter::new(track, answer)),
             Call::Command(command, answer) => self.command(command, Pending::Call(answer)),
             Call::Track(id, answer) => {
                 // An error means that the caller is gone, here and below.
@@ -150,10 +146,6 @@ impl Driver {
 
 impl Submitter {
     fn new(track: Track, answer: oneshot::Sender<Vec<Result<Submitted, Refusal>>>) -> Self {
-        Self {
-            count: 0,
-            track,
-            answer,
-        }
+        Self { count: 0, track, answer }
     }
 }

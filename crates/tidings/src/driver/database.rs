@@ -24,9 +24,7 @@ impl Database {
             // An error means that the driver is gone, and nobody needs the reply.
             let _ = replies.blocking_send(reply);
         };
-        Self {
-            worker: Worker::spawn(store, Box::new(answer)),
-        }
+        Self { worker: Worker::spawn(store, Box::new(answer)) }
     }
 
     pub(crate) fn persist(&self, batch: BatchNo, records: Vec<Record>) {
@@ -55,34 +53,20 @@ impl Database {
 fn answer(store: &Store, read: Read) {
     // Sending fails where the caller is gone, which needs nothing done.
     let answered = match read {
-        Read::Inbox {
-            after,
-            limit,
-            kind,
-            answer,
-        } => {
+        Read::Inbox { after, limit, kind, answer } => {
             let after = (after != At::default()).then_some(after);
             let messages = store.inbox(after, limit, kind.as_deref());
             messages.map(|messages| drop(answer.send(messages)))
         }
-        Read::Message { id, answer } => store
-            .message(id)
-            .map(|message| drop(answer.send(message.map(SentMessage::from)))),
-        Read::Messages {
-            filter,
-            cursor,
-            limit,
-            answer,
-        } => store
-            .messages(&filter, cursor.map(|cursor| cursor.0), limit)
-            .map(|page| drop(answer.send(page.into()))),
-        Read::Changes {
-            after,
-            limit,
-            answer,
-        } => store
-            .changes(after, limit)
-            .map(|page| drop(answer.send(change_page(page)))),
+        Read::Message { id, answer } => {
+            store.message(id).map(|message| drop(answer.send(message.map(SentMessage::from))))
+        }
+        Read::Messages { filter, cursor, limit, answer } => {
+            store.messages(&filter, cursor.map(|cursor| cursor.0), limit).map(|page| drop(answer.send(page.into())))
+        }
+        Read::Changes { after, limit, answer } => {
+            store.changes(after, limit).map(|page| drop(answer.send(change_page(page))))
+        }
     };
     if let Err(error) = answered {
         tracing::error!(%error, "a question to the database has no answer");
@@ -98,8 +82,5 @@ fn change_page(page: tidings_store::ChangePage) -> ChangePage {
         state: stored.change.state(),
         when: stored.wall,
     });
-    ChangePage {
-        changes: changes.collect(),
-        lagged: page.lagged,
-    }
+    ChangePage { changes: changes.collect(), lagged: page.lagged }
 }

@@ -44,9 +44,7 @@ impl Driver {
     fn on_timers(&mut self) {
         let now = self.clock.now();
         if let Some(engine) = &mut self.engine
-            && engine
-                .next_deadline()
-                .is_some_and(|deadline| deadline <= now.mono)
+            && engine.next_deadline().is_some_and(|deadline| deadline <= now.mono)
         {
             engine.handle(now, Input::Tick);
         }
@@ -70,11 +68,7 @@ impl Driver {
                     link.push(bytes);
                 }
             }
-            Output::Dial {
-                dial,
-                peer,
-                address,
-            } => self.on_dial(dial, peer, &address),
+            Output::Dial { dial, peer, address } => self.on_dial(dial, peer, &address),
             Output::Close { link } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.close();
@@ -101,10 +95,9 @@ impl Driver {
             StoreReply::Loaded(load, loaded) => self.handle(Input::Loaded(load, loaded)),
             StoreReply::Disk(state) => {
                 match state {
-                    DiskState::Full => self.degrade(
-                        Cause::Disk,
-                        "the disk is full: nothing new is accepted until there is room again",
-                    ),
+                    DiskState::Full => {
+                        self.degrade(Cause::Disk, "the disk is full: nothing new is accepted until there is room again")
+                    }
                     DiskState::Ready => self.recover(Cause::Disk),
                 }
                 self.handle(Input::Disk(state));
@@ -115,11 +108,7 @@ impl Driver {
 
     pub(super) fn on_link_io(&mut self, io: LinkIo) {
         match io {
-            LinkIo::Read {
-                link,
-                bytes,
-                permit,
-            } => {
+            LinkIo::Read { link, bytes, permit } => {
                 if self.links.contains_key(&link) {
                     self.handle(Input::Bytes { link, bytes });
                 }
@@ -155,14 +144,7 @@ impl Driver {
                 state: MessageState::Delivered,
                 when: self.now.wall,
             }),
-            Event::Changed {
-                at,
-                flow,
-                peer,
-                seqs,
-                change,
-                wall,
-            } => self.on_change(StateChange {
+            Event::Changed { at, flow, peer, seqs, change, wall } => self.on_change(StateChange {
                 at: Some(at),
                 to: Some(peer),
                 flow,
@@ -170,11 +152,7 @@ impl Driver {
                 state: change.state(),
                 when: wall,
             }),
-            Event::NeighbourUp { peer, name, kind } => self.tell(News::NeighbourUp {
-                peer,
-                name: name.into(),
-                kind,
-            }),
+            Event::NeighbourUp { peer, name, kind } => self.tell(News::NeighbourUp { peer, name: name.into(), kind }),
             Event::NeighbourDown { peer } => self.tell(News::NeighbourDown { peer }),
             Event::Contact(contact) => self.tell(News::Contact(Arc::new(contact))),
             Event::Misconduct { peer, evidence } => {
@@ -182,16 +160,13 @@ impl Driver {
             }
             Event::Degraded { reason } => {
                 self.degrade(Cause::Identity, reason);
-                self.tell(News::Degraded {
-                    reason: reason.into(),
-                });
+                self.tell(News::Degraded { reason: reason.into() });
             }
         }
     }
 
     fn on_change(&mut self, change: StateChange) {
-        self.tracked
-            .on_change(change.flow, &change.seqs, change.state);
+        self.tracked.on_change(change.flow, &change.seqs, change.state);
         self.tell(News::State(Arc::new(change)));
     }
 

@@ -59,8 +59,7 @@ pub(crate) struct Ended(watch::Sender<Status>);
 impl Ended {
     /// Says that the node has stopped: its directory and its ports can be used again.
     pub(crate) fn tell(self) {
-        self.0
-            .send_modify(|status| status.state = NodeState::Stopped);
+        self.0.send_modify(|status| status.state = NodeState::Stopped);
     }
 }
 
@@ -126,10 +125,7 @@ impl Driver {
             match self.listen() {
                 Ok(()) => self.recover(Cause::Listeners),
                 Err((address, reason)) => {
-                    self.degrade(
-                        Cause::Listeners,
-                        &format!("cannot listen on {address}: {reason}"),
-                    );
+                    self.degrade(Cause::Listeners, &format!("cannot listen on {address}: {reason}"));
                 }
             }
             self.seek_bootstrap();
@@ -143,10 +139,7 @@ impl Driver {
         if !self.phase.is_stopping() {
             // What was submitted before is accepted before.
             self.submit_joined();
-            self.phase = Phase::Stopping {
-                until: Instant::now() + GOODBYE,
-                taken: self.engine.is_none(),
-            };
+            self.phase = Phase::Stopping { until: Instant::now() + GOODBYE, taken: self.engine.is_none() };
             self.close_listeners();
             self.update_state();
             self.command(Command::Stop, Pending::Stop);
@@ -163,9 +156,7 @@ impl Driver {
     /// Whether the node has stopped, but for its commits.
     pub(super) fn is_over(&self) -> bool {
         match self.phase {
-            Phase::Stopping { until, taken } => {
-                (taken && self.links.is_empty()) || until <= Instant::now()
-            }
+            Phase::Stopping { until, taken } => (taken && self.links.is_empty()) || until <= Instant::now(),
             Phase::Running | Phase::Paused => false,
         }
     }
@@ -237,11 +228,7 @@ impl Driver {
     fn reopen(&mut self, failed: Option<super::Database>) {
         let (first, longest) = REOPEN_PAUSES;
         let pause = longest.min(first * 2u32.saturating_pow(self.failed_reopens));
-        let pause = if self.failed_reopens == 0 {
-            Duration::ZERO
-        } else {
-            pause
-        };
+        let pause = if self.failed_reopens == 0 { Duration::ZERO } else { pause };
         boot::reopen(
             boot::Reopening {
                 failed,
@@ -261,11 +248,7 @@ impl Driver {
                 self.failed_reopens = 0;
                 // Replies of the thread that failed are still queued before those of the new one.
                 while self.store_replies.1.try_recv().is_ok() {}
-                let Booted {
-                    boot,
-                    engine,
-                    database,
-                } = *booted;
+                let Booted { boot, engine, database } = *booted;
                 self.status.send_modify(|status| status.boot = boot);
                 self.engine = Some(engine);
                 self.database = Some(database);

@@ -13,8 +13,7 @@ use tidings_crypto::PeerKey;
 use super::{Driver, NETWORK_SETTLES};
 use crate::link::{Link, WRITE_GRANT_BYTES};
 use crate::network::{
-    self, BehaviourEvent, LinkEvent, core_address, dial_target, is_useful_on_lan, own_addresses,
-    peer_id, peer_key,
+    self, BehaviourEvent, LinkEvent, core_address, dial_target, is_useful_on_lan, own_addresses, peer_id, peer_key,
 };
 
 /// The most addresses of one peer that one sight on the local network may bring.
@@ -31,16 +30,11 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(seen))) => {
                 self.on_seen(seen);
             }
-            SwarmEvent::OutgoingConnectionError {
-                connection_id,
-                error,
-                ..
-            } => self.on_dial_failed(connection_id, &dial_error(&error)),
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                self.on_dial_failed(connection_id, &dial_error(&error))
+            }
             SwarmEvent::ConnectionClosed { connection_id, .. } => {
-                self.on_dial_failed(
-                    connection_id,
-                    "the connection closed before there was a link",
-                );
+                self.on_dial_failed(connection_id, "the connection closed before there was a link");
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::debug!(%address, "listening");
@@ -58,12 +52,7 @@ impl Driver {
 
     fn on_link_event(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Opened {
-                peer,
-                connection,
-                stream,
-                address,
-            } => {
+            LinkEvent::Opened { peer, connection, stream, address } => {
                 let dial = self.dials.remove(&connection);
                 if self.engine.is_some()
                     && !self.phase.is_stopping()
@@ -82,17 +71,8 @@ impl Driver {
         let io = self.link_io.0.clone();
         self.on_link(link, Link::spawn(link, stream, io));
         let kind: LinkKind = address.kind();
-        self.handle(Input::LinkUp {
-            link,
-            peer,
-            kind,
-            dial,
-            address,
-        });
-        self.handle(Input::Writable {
-            link,
-            bytes: WRITE_GRANT_BYTES,
-        });
+        self.handle(Input::LinkUp { link, peer, kind, dial, address });
+        self.handle(Input::Writable { link, bytes: WRITE_GRANT_BYTES });
     }
 
     fn on_dial_failed(&mut self, connection: ConnectionId, reason: &str) {
@@ -103,12 +83,7 @@ impl Driver {
     }
 
     /// Begins to open a link.
-    pub(super) fn dial(
-        &mut self,
-        dial: DialId,
-        peer: Option<PeerKey>,
-        address: &Address,
-    ) -> Result<(), String> {
+    pub(super) fn dial(&mut self, dial: DialId, peer: Option<PeerKey>, address: &Address) -> Result<(), String> {
         let (target, named) = dial_target(address).ok_or("the address cannot be read")?;
         let is_tcp = address.kind() == LinkKind::Tcp;
         let peer = match peer.or(named) {
@@ -117,9 +92,7 @@ impl Driver {
         };
         let options = dial_options(peer, target, is_tcp);
         let connection = options.connection_id();
-        self.swarm
-            .dial(options)
-            .map_err(|error| dial_error(&error))?;
+        self.swarm.dial(options).map_err(|error| dial_error(&error))?;
         self.dials.insert(connection, dial);
         Ok(())
     }
@@ -130,17 +103,10 @@ impl Driver {
         seen.sort_by_key(|(peer, _)| *peer);
         for group in seen.chunk_by(|(a, _), (b, _)| a == b) {
             let peer = group.first().and_then(|(peer, _)| peer_key(peer));
-            let addresses: Vec<Address> = group
-                .iter()
-                .filter_map(|(_, address)| core_address(address))
-                .take(MAX_SEEN_ADDRESSES)
-                .collect();
+            let addresses: Vec<Address> =
+                group.iter().filter_map(|(_, address)| core_address(address)).take(MAX_SEEN_ADDRESSES).collect();
             if peer.is_some() && !addresses.is_empty() {
-                self.handle(Input::Discovered {
-                    peer,
-                    addresses,
-                    source: Source::Lan,
-                });
+                self.handle(Input::Discovered { peer, addresses, source: Source::Lan });
             }
         }
     }
@@ -152,11 +118,7 @@ impl Driver {
                 continue;
             };
             if let Some(address) = core_address(&target) {
-                self.handle(Input::Discovered {
-                    peer,
-                    addresses: vec![address],
-                    source: Source::Person,
-                });
+                self.handle(Input::Discovered { peer, addresses: vec![address], source: Source::Person });
             }
         }
     }
@@ -198,11 +160,7 @@ impl Driver {
         if self.phase.is_running() {
             self.tell_listening();
             self.handle(Input::NetworkChanged);
-            network::look_around(
-                &mut self.swarm,
-                self.config.mdns,
-                &self.config.profile.preset(),
-            );
+            network::look_around(&mut self.swarm, self.config.mdns, &self.config.profile.preset());
         }
     }
 
@@ -215,28 +173,18 @@ impl Driver {
     /// Puts the addresses into the status.
     pub(super) fn tell_addresses(&mut self) {
         let own = *self.swarm.local_peer_id();
-        let addresses: Vec<Address> = self
-            .swarm
-            .listeners()
-            .filter_map(|address| Address::new(format!("{address}/p2p/{own}")).ok())
-            .collect();
-        self.status
-            .send_modify(|status| status.listen_addresses = addresses);
+        let addresses: Vec<Address> =
+            self.swarm.listeners().filter_map(|address| Address::new(format!("{address}/p2p/{own}")).ok()).collect();
+        self.status.send_modify(|status| status.listen_addresses = addresses);
     }
 }
 
 fn dial_options(peer: Option<PeerId>, target: Multiaddr, is_tcp: bool) -> DialOpts {
     match peer {
         Some(peer) => {
-            let options = DialOpts::peer_id(peer)
-                .condition(PeerCondition::Always)
-                .addresses(vec![target]);
+            let options = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(vec![target]);
             // A reused TCP port makes a quick redial collide with the connection before it.
-            if is_tcp {
-                options.allocate_new_port().build()
-            } else {
-                options.build()
-            }
+            if is_tcp { options.allocate_new_port().build() } else { options.build() }
         }
         None => DialOpts::unknown_peer_id().address(target).build(),
     }
@@ -255,9 +203,7 @@ fn dial_error(error: &DialError) -> String {
         }
         DialError::LocalPeerId { .. } => "this is the node's own address".to_owned(),
         DialError::Denied { cause } => innermost(cause),
-        DialError::NoAddresses | DialError::DialPeerConditionFalse(_) | DialError::Aborted => {
-            error.to_string()
-        }
+        DialError::NoAddresses | DialError::DialPeerConditionFalse(_) | DialError::Aborted => error.to_string(),
     }
 }
 

@@ -25,11 +25,7 @@ async fn node(dir: &Path) -> (Node, Replies) {
     let mut config = Config::default();
     config.addresses = vec![Address::new("/ip4/127.0.0.1/tcp/0").unwrap()];
     config.mdns = Switch::Off;
-    let start = Start {
-        dir: dir.to_owned(),
-        config,
-        keys: Arc::new(PlainWrapper),
-    };
+    let start = Start { dir: dir.to_owned(), config, keys: Arc::new(PlainWrapper) };
     let (mut driver, node) = start.prepare(&Handle::current()).unwrap();
     let replies = driver.store_replies.0.clone();
     driver.open().await.unwrap();
@@ -39,10 +35,7 @@ async fn node(dir: &Path) -> (Node, Replies) {
 
 async fn until_state(node: &Node, wanted: impl Fn(&Status) -> bool) {
     let mut status = node.status();
-    tokio::time::timeout(DEADLINE, status.wait_for(|status| wanted(status)))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(DEADLINE, status.wait_for(|status| wanted(status))).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -51,14 +44,10 @@ async fn a_lost_database_is_reopened_and_nothing_accepted_is_lost() {
     let (a, replies) = node(home_a.path()).await;
     let (b, _) = node(home_b.path()).await;
     let handle = a.send(Message::to(b.peer_id()).text("kept")).await.unwrap();
-    replies
-        .send(StoreReply::Failed("the disk is on fire".to_owned()))
-        .await
-        .unwrap();
+    replies.send(StoreReply::Failed("the disk is on fire".to_owned())).await.unwrap();
     let is_lost = |status: &Status| {
         status.state == NodeState::Degraded
-            && status.reasons
-                == ["the database was lost and is being reopened: the disk is on fire"]
+            && status.reasons == ["the database was lost and is being reopened: the disk is on fire"]
     };
     let is_back = |status: &Status| status.state == NodeState::Active;
     // One thread runs both: this task is woken before the driver can hear that the database is open again.
@@ -89,15 +78,9 @@ async fn a_database_that_cannot_be_reopened_degrades_the_node_and_answers_caller
         }
     }
     std::fs::create_dir(home.path().join("tidings.db")).unwrap();
-    replies
-        .send(StoreReply::Failed("gone".to_owned()))
-        .await
-        .unwrap();
+    replies.send(StoreReply::Failed("gone".to_owned())).await.unwrap();
     until_state(&a, |status| {
-        status
-            .reasons
-            .iter()
-            .any(|reason| reason.starts_with("the database cannot be reopened: "))
+        status.reasons.iter().any(|reason| reason.starts_with("the database cannot be reopened: "))
     })
     .await;
     let refused = a.send(Message::to(to).text("now?")).await.unwrap_err();

@@ -65,26 +65,17 @@ mod tests {
     use super::*;
 
     fn id(seq: u64) -> MessageId {
-        MessageId {
-            flow: FlowId([7; 8]),
-            seq,
-        }
+        MessageId { flow: FlowId([7; 8]), seq }
     }
 
     #[test]
     fn a_change_reaches_the_messages_it_names_and_no_others() {
         let mut tracked = Tracked::default();
-        let states: Vec<States> = (0..10)
-            .map(|seq| tracked.follow(id(seq)).unwrap())
-            .collect();
+        let states: Vec<States> = (0..10).map(|seq| tracked.follow(id(seq)).unwrap()).collect();
         let mut seqs = IntervalSet::of(2, 3);
         seqs.insert(7, 7);
         tracked.on_change(id(0).flow, &seqs, MessageState::Delivered);
-        tracked.on_change(
-            FlowId([8; 8]),
-            &IntervalSet::of(0, 9),
-            MessageState::Expired,
-        );
+        tracked.on_change(FlowId([8; 8]), &IntervalSet::of(0, 9), MessageState::Expired);
         for (seq, state) in states.iter().enumerate() {
             let expected = [2, 3, 7].contains(&seq).then_some(MessageState::Delivered);
             assert_eq!(*state.borrow(), expected, "seq {seq}");
@@ -95,11 +86,7 @@ mod tests {
     fn a_done_message_keeps_its_last_state_for_its_handle() {
         let mut tracked = Tracked::default();
         let states = tracked.follow(id(1)).unwrap();
-        tracked.on_change(
-            id(1).flow,
-            &IntervalSet::of(1, 1),
-            MessageState::Acknowledged,
-        );
+        tracked.on_change(id(1).flow, &IntervalSet::of(1, 1), MessageState::Acknowledged);
         assert!(tracked.watches.is_empty());
         assert_eq!(*states.borrow(), Some(MessageState::Acknowledged));
     }
@@ -107,9 +94,7 @@ mod tests {
     #[test]
     fn a_full_table_drops_handles_that_are_gone_and_refuses_beyond() {
         let mut tracked = Tracked::default();
-        let kept: Vec<States> = (0..MAX_TRACKED as u64 - 1)
-            .map(|seq| tracked.follow(id(seq)).unwrap())
-            .collect();
+        let kept: Vec<States> = (0..MAX_TRACKED as u64 - 1).map(|seq| tracked.follow(id(seq)).unwrap()).collect();
         drop(tracked.follow(id(u64::MAX)));
         let last = tracked.follow(id(u64::MAX - 1));
         assert!(last.is_some());

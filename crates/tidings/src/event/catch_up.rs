@@ -53,11 +53,7 @@ pub(crate) fn follow<S: Source>(
         source,
         news,
         reached: since.unwrap_or_default(),
-        stage: if since.is_some() {
-            Stage::Reading
-        } else {
-            Stage::Live
-        },
+        stage: if since.is_some() { Stage::Reading } else { Stage::Live },
         ready: VecDeque::new(),
     };
     futures::stream::unfold(reader, |mut reader| async move {
@@ -87,9 +83,7 @@ impl<S: Source> Reader<S> {
         let messages = self.source.messages(self.reached).await?;
         let page = self.source.changes(self.reached).await?;
         if page.lagged {
-            self.ready.push_back(Event::Lagged {
-                missed: missed(self.reached, &page),
-            });
+            self.ready.push_back(Event::Lagged { missed: missed(self.reached, &page) });
         }
         let full = messages.len() >= PAGE || page.changes.len() >= PAGE;
         // Beyond the last of a full page the other kind may have more that was not read yet.
@@ -149,11 +143,9 @@ impl<S: Source> Reader<S> {
                     self.ready.push_back(owned(&change));
                 }
             }
-            News::NeighbourUp { peer, name, kind } => self.ready.push_back(Event::NeighbourUp {
-                peer,
-                name: name.to_string(),
-                kind,
-            }),
+            News::NeighbourUp { peer, name, kind } => {
+                self.ready.push_back(Event::NeighbourUp { peer, name: name.to_string(), kind })
+            }
             News::NeighbourDown { peer } => self.ready.push_back(Event::NeighbourDown { peer }),
             News::Contact(contact) => {
                 self.ready.push_back(Event::Contact((*contact).clone()));
@@ -161,9 +153,7 @@ impl<S: Source> Reader<S> {
             News::Misconduct { peer, evidence } => {
                 self.ready.push_back(Event::Security { peer, evidence });
             }
-            News::Degraded { reason } => self.ready.push_back(Event::Degraded {
-                reason: reason.to_string(),
-            }),
+            News::Degraded { reason } => self.ready.push_back(Event::Degraded { reason: reason.to_string() }),
         }
     }
 }

@@ -11,13 +11,10 @@ use futures::future::{Ready, ready};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
-use libp2p::swarm::handler::{
-    ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
-};
+use libp2p::swarm::handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound};
 use libp2p::swarm::{
-    CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId,
-    FromSwarm, NetworkBehaviour, Stream, StreamProtocol, SubstreamProtocol, THandler,
-    THandlerInEvent, THandlerOutEvent, ToSwarm,
+    CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
+    NetworkBehaviour, Stream, StreamProtocol, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 use tidings_crypto::PeerKey;
@@ -44,10 +41,7 @@ pub(crate) enum LinkEvent {
         address: Multiaddr,
     },
     /// A connection that we dialled gets no link.
-    Failed {
-        connection: ConnectionId,
-        reason: String,
-    },
+    Failed { connection: ConnectionId, reason: String },
 }
 
 /// Opens and takes link streams, and tells the swarm's owner.
@@ -60,10 +54,7 @@ pub(crate) struct Behaviour {
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self {
-            events: VecDeque::new(),
-            opens: 1,
-        }
+        Self { events: VecDeque::new(), opens: 1 }
     }
 }
 
@@ -111,28 +102,13 @@ impl NetworkBehaviour for Behaviour {
         event: THandlerOutEvent<Self>,
     ) {
         match event {
-            HandlerEvent::Opened {
-                peer,
-                stream,
-                address,
-            } => self
-                .events
-                .push_back(ToSwarm::GenerateEvent(LinkEvent::Opened {
-                    peer,
-                    connection,
-                    stream,
-                    address,
-                })),
+            HandlerEvent::Opened { peer, stream, address } => {
+                self.events.push_back(ToSwarm::GenerateEvent(LinkEvent::Opened { peer, connection, stream, address }))
+            }
             HandlerEvent::Useless { reason } => {
+                self.events.push_back(ToSwarm::GenerateEvent(LinkEvent::Failed { connection, reason }));
                 self.events
-                    .push_back(ToSwarm::GenerateEvent(LinkEvent::Failed {
-                        connection,
-                        reason,
-                    }));
-                self.events.push_back(ToSwarm::CloseConnection {
-                    peer_id,
-                    connection: CloseConnection::One(connection),
-                });
+                    .push_back(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(connection) });
             }
         }
     }
@@ -175,7 +151,9 @@ pub(crate) enum HandlerEvent {
         address: Multiaddr,
     },
     /// The connection has no link, or its peer opens too many.
-    Useless { reason: String },
+    Useless {
+        reason: String,
+    },
 }
 
 impl Handler {
@@ -197,18 +175,12 @@ impl Handler {
             self.give_up("the peer opened one link after another");
             return;
         }
-        self.events.push_back(HandlerEvent::Opened {
-            peer: self.peer,
-            stream,
-            address: self.address.clone(),
-        });
+        self.events.push_back(HandlerEvent::Opened { peer: self.peer, stream, address: self.address.clone() });
     }
 
     fn give_up(&mut self, reason: &str) {
         self.deadline = None;
-        self.events.push_back(HandlerEvent::Useless {
-            reason: reason.to_owned(),
-        });
+        self.events.push_back(HandlerEvent::Useless { reason: reason.to_owned() });
     }
 }
 
@@ -259,21 +231,15 @@ impl ConnectionHandler for Handler {
         match event {}
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the enum is open, and what is not named needs nothing done"
-    )]
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>,
-    ) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open, and what is not named needs nothing done")]
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol, ..
-            }) => self.on_stream(protocol),
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
-                protocol, ..
-            }) => self.on_stream(protocol),
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
+                self.on_stream(protocol)
+            }
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => {
+                self.on_stream(protocol)
+            }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
                 self.give_up(&format!("the peer takes no link: {error}"));
             }
@@ -337,9 +303,7 @@ mod tests {
     #[tokio::test]
     async fn who_opens_one_link_after_another_is_disconnected() {
         let mut honest = swarm();
-        honest
-            .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
-            .unwrap();
+        honest.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
         let address = loop {
             if let SwarmEvent::NewListenAddr { address, .. } = honest.select_next_some().await {
                 break address;
@@ -347,9 +311,7 @@ mod tests {
         };
         let mut hostile = swarm();
         hostile.behaviour_mut().link.opens = MAX_LINK_STREAMS + 2;
-        hostile
-            .dial(DialOpts::unknown_peer_id().address(address).build())
-            .unwrap();
+        hostile.dial(DialOpts::unknown_peer_id().address(address).build()).unwrap();
         let mut links = Vec::new();
         let test = async {
             loop {
@@ -368,9 +330,7 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), test)
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(60), test).await.unwrap();
         assert!(links.len() <= MAX_LINK_STREAMS, "{} links", links.len());
     }
 }

@@ -13,15 +13,8 @@ use crate::config::Preset;
 /// How long others may remember what we said on the local network.
 const MDNS_TTL: std::time::Duration = std::time::Duration::from_secs(6 * 60);
 /// A new mDNS behaviour that knows where we listen; `None` where the system has no multicast.
-pub(super) fn discovery(
-    swarm: &Swarm<Behaviour>,
-    preset: &Preset,
-) -> Option<mdns::tokio::Behaviour> {
-    let config = mdns::Config {
-        ttl: MDNS_TTL,
-        query_interval: preset.mdns_query,
-        enable_ipv6: false,
-    };
+pub(super) fn discovery(swarm: &Swarm<Behaviour>, preset: &Preset) -> Option<mdns::tokio::Behaviour> {
+    let config = mdns::Config { ttl: MDNS_TTL, query_interval: preset.mdns_query, enable_ipv6: false };
     let mut behaviour = match mdns::tokio::Behaviour::new(config, *swarm.local_peer_id()) {
         Ok(behaviour) => behaviour,
         Err(error) => {
@@ -33,10 +26,7 @@ pub(super) fn discovery(
     for addr in swarm.listeners() {
         let listener_id = ListenerId::next();
         behaviour.on_swarm_event(FromSwarm::NewListener(NewListener { listener_id }));
-        behaviour.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr {
-            listener_id,
-            addr,
-        }));
+        behaviour.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr }));
     }
     Some(behaviour)
 }

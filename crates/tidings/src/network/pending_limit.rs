@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm, dummy,
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    dummy,
 };
 use libp2p::{Multiaddr, PeerId};
 
@@ -39,10 +39,7 @@ struct TooManyPending;
 
 impl Behaviour {
     fn count(&self, network: Network) -> usize {
-        self.pending
-            .values()
-            .filter(|pending| **pending == network)
-            .count()
+        self.pending.values().filter(|pending| **pending == network).count()
     }
 }
 
@@ -116,12 +113,7 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {}
     }
 
@@ -152,9 +144,7 @@ mod tests {
         let peer = PeerId::random();
         let here: Multiaddr = "/ip4/192.0.2.1/tcp/4001".parse().unwrap();
         let established = ConnectionId::new_unchecked(0);
-        limit
-            .handle_established_inbound_connection(established, peer, &here, &here)
-            .unwrap();
+        limit.handle_established_inbound_connection(established, peer, &here, &here).unwrap();
         assert!(knock(&mut limit, 103, "/ip4/198.51.100.99/tcp/1000").is_ok());
     }
 

@@ -39,29 +39,13 @@ async fn link_of(swarm: &mut Swarm<Behaviour>) -> LinkEvent {
 async fn carries_a_megabyte(address: &str) {
     let (mut a, _, a_key) = listening(address).await;
     let (mut b, b_address, b_key) = listening(address).await;
-    a.dial(
-        DialOpts::peer_id(peer_id(&b_key).unwrap())
-            .addresses(vec![b_address.clone()])
-            .build(),
-    )
-    .unwrap();
+    a.dial(DialOpts::peer_id(peer_id(&b_key).unwrap()).addresses(vec![b_address.clone()]).build()).unwrap();
     let (at_a, at_b) = tokio::join!(link_of(&mut a), link_of(&mut b));
-    let LinkEvent::Opened {
-        peer,
-        stream: stream_a,
-        address,
-        ..
-    } = at_a
-    else {
+    let LinkEvent::Opened { peer, stream: stream_a, address, .. } = at_a else {
         panic!("{at_a:?}");
     };
     assert_eq!((peer, split_peer(address).0), (b_key, b_address));
-    let LinkEvent::Opened {
-        peer,
-        stream: stream_b,
-        ..
-    } = at_b
-    else {
+    let LinkEvent::Opened { peer, stream: stream_b, .. } = at_b else {
         panic!("{at_b:?}");
     };
     assert_eq!(peer, a_key);
@@ -115,8 +99,7 @@ async fn a_peer_without_the_protocol_is_a_failed_dial() {
     let test = async {
         let (mut a, _, _) = listening("/ip4/127.0.0.1/tcp/0").await;
         let (mut b, address) = without_links();
-        a.dial(DialOpts::unknown_peer_id().address(address).build())
-            .unwrap();
+        a.dial(DialOpts::unknown_peer_id().address(address).build()).unwrap();
         let failed = tokio::select! {
             event = link_of(&mut a) => event,
             () = async { loop { b.select_next_some().await; } } => unreachable!(),
@@ -130,11 +113,7 @@ async fn a_peer_without_the_protocol_is_a_failed_dial() {
 fn without_links() -> (Swarm<libp2p::swarm::dummy::Behaviour>, Multiaddr) {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            (tls::Config::new, noise::Config::new),
-            yamux::Config::default,
-        )
+        .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)
         .unwrap()
         .with_behaviour(|_| libp2p::swarm::dummy::Behaviour)
         .unwrap()
@@ -157,25 +136,11 @@ fn keys_and_peer_ids_are_the_same_thing() {
 
 #[test]
 fn a_card_carries_loopback_only_where_there_is_nothing_else() {
-    let parse = |texts: &[&str]| -> Vec<Multiaddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    };
-    let told = |all: &[Multiaddr]| -> Vec<String> {
-        own_addresses(all.iter())
-            .iter()
-            .map(Address::to_string)
-            .collect()
-    };
-    let both = parse(&[
-        "/ip4/127.0.0.1/tcp/1",
-        "/ip4/192.0.2.1/tcp/1",
-        "/ip6/fe80::1/tcp/1",
-        "/ip6/2001:db8::1/tcp/1",
-    ]);
-    assert_eq!(
-        told(&both),
-        ["/ip4/192.0.2.1/tcp/1", "/ip6/2001:db8::1/tcp/1"]
-    );
+    let parse = |texts: &[&str]| -> Vec<Multiaddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+    let told =
+        |all: &[Multiaddr]| -> Vec<String> { own_addresses(all.iter()).iter().map(Address::to_string).collect() };
+    let both = parse(&["/ip4/127.0.0.1/tcp/1", "/ip4/192.0.2.1/tcp/1", "/ip6/fe80::1/tcp/1", "/ip6/2001:db8::1/tcp/1"]);
+    assert_eq!(told(&both), ["/ip4/192.0.2.1/tcp/1", "/ip6/2001:db8::1/tcp/1"]);
     let loopback = parse(&["/ip4/127.0.0.1/tcp/1"]);
     assert_eq!(told(&loopback), ["/ip4/127.0.0.1/tcp/1"]);
 }

@@ -39,11 +39,7 @@ impl Node {
         name: Option<String>,
         verified: Option<bool>,
     ) -> Result<Contact, CallError> {
-        let command = Command::SetContact {
-            peer,
-            name,
-            verified,
-        };
+        let command = Command::SetContact { peer, name, verified };
         let reply = self.command(command).await?;
         let Reply::Contact(contact) = reply else {
             return Err(unexpected(reply));
@@ -91,11 +87,7 @@ impl Node {
     /// # Cancel safety
     ///
     /// Repeat it if the future was dropped.
-    pub async fn accept_invite(
-        &self,
-        invite: &str,
-        name: Option<String>,
-    ) -> Result<Contact, InviteError> {
+    pub async fn accept_invite(&self, invite: &str, name: Option<String>) -> Result<Contact, InviteError> {
         let invite = invite::from_text(invite)?;
         let command = Command::AcceptInvite { invite, name };
         let reply = self.command(command).await?;

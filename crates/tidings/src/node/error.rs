@@ -13,9 +13,7 @@ pub enum CallError {
     Refused(#[from] Refusal),
     /// The database was lost while the call waited, and the node reopens it. Whether the call took effect is not
     /// known: repeat it with the same idempotency key.
-    #[error(
-        "the database cannot be used right now; the node is reopening it, try again in a moment"
-    )]
+    #[error("the database cannot be used right now; the node is reopening it, try again in a moment")]
     Unavailable,
     /// The node has stopped.
     #[error("the node has stopped; start it again")]

@@ -26,11 +26,7 @@ impl Node {
     pub async fn send(&self, message: Message) -> Result<MessageHandle, CallError> {
         let answers = self.submit(vec![message], Track::Yes).await?;
         let submitted = answers.into_iter().next().ok_or(CallError::Unavailable)??;
-        Ok(MessageHandle::new(
-            self.clone(),
-            submitted.accepted,
-            submitted.states,
-        ))
+        Ok(MessageHandle::new(self.clone(), submitted.accepted, submitted.states))
     }
 
     /// Sends messages together: all that are accepted are durable in one transaction. One answer each, in order.
@@ -42,32 +38,17 @@ impl Node {
     /// # Cancel safety
     ///
     /// As for [`Node::send`].
-    pub async fn send_batch(
-        &self,
-        messages: Vec<Message>,
-    ) -> Result<Vec<Result<Accepted, Refusal>>, CallError> {
+    pub async fn send_batch(&self, messages: Vec<Message>) -> Result<Vec<Result<Accepted, Refusal>>, CallError> {
         let answers = self.submit(messages, Track::No).await?;
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.map(|submitted| submitted.accepted))
-            .collect())
+        Ok(answers.into_iter().map(|answer| answer.map(|submitted| submitted.accepted)).collect())
     }
 
-    async fn submit(
-        &self,
-        messages: Vec<Message>,
-        track: Track,
-    ) -> Result<Vec<Result<Submitted, Refusal>>, CallError> {
+    async fn submit(&self, messages: Vec<Message>, track: Track) -> Result<Vec<Result<Submitted, Refusal>>, CallError> {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
         let submissions = messages.into_iter().map(Message::into_submission).collect();
-        self.ask(|answer| Call::Submit {
-            submissions,
-            track,
-            answer,
-        })
-        .await
+        self.ask(|answer| Call::Submit { submissions, track, answer }).await
     }
 
     /// Sends a message and waits for the reply that names it. The reply stays in the inbox until it is acknowledged.
@@ -79,11 +60,7 @@ impl Node {
     /// # Cancel safety
     ///
     /// As for [`Node::send`]; a reply that comes later is in the inbox.
-    pub async fn request(
-        &self,
-        message: Message,
-        timeout: Duration,
-    ) -> Result<InboxMessage, RequestError> {
+    pub async fn request(&self, message: Message, timeout: Duration) -> Result<InboxMessage, RequestError> {
         // Subscribed before the request leaves, so that no reply is missed; what waits already is no reply to it.
         let mut inbox = self.arriving();
         let handle = self.send(message).await?;
@@ -118,11 +95,7 @@ impl Node {
     /// # Cancel safety
     ///
     /// Cancel safe: it changes nothing.
-    pub async fn wait(
-        &self,
-        id: MessageId,
-        wanted: MessageState,
-    ) -> Result<MessageState, WaitError> {
+    pub async fn wait(&self, id: MessageId, wanted: MessageState) -> Result<MessageState, WaitError> {
         loop {
             match self.wait_once(id, wanted).await {
                 Ok(Some(state)) => return Ok(state),
@@ -136,11 +109,7 @@ impl Node {
         }
     }
 
-    async fn wait_once(
-        &self,
-        id: MessageId,
-        wanted: MessageState,
-    ) -> Result<Option<MessageState>, WaitError> {
+    async fn wait_once(&self, id: MessageId, wanted: MessageState) -> Result<Option<MessageState>, WaitError> {
         let states = self.ask(|answer| Call::Track(id, answer)).await?;
         let states = states.ok_or(WaitError::TooManyWaits)?;
         let stored = self.message(id).await?.ok_or(WaitError::Unknown)?;
@@ -239,13 +208,7 @@ impl Node {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<MessagePage, CallError> {
-        self.read(|answer| Read::Messages {
-            filter,
-            cursor,
-            limit,
-            answer,
-        })
-        .await
+        self.read(|answer| Read::Messages { filter, cursor, limit, answer }).await
     }
 }
 
@@ -256,8 +219,6 @@ fn settles(state: MessageState, wanted: MessageState) -> bool {
 
 /// The state that ends waiting for `wanted`; `None` if the watch is let go before.
 async fn settled(mut states: StateWatch, wanted: MessageState) -> Option<MessageState> {
-    let settled = states
-        .wait_for(|state| state.is_some_and(|state| settles(state, wanted)))
-        .await;
+    let settled = states.wait_for(|state| state.is_some_and(|state| settles(state, wanted))).await;
     settled.ok().and_then(|state| *state)
 }

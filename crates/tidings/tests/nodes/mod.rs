@@ -29,18 +29,13 @@ pub(crate) async fn start(dir: &Path, name: &str, address: &str) -> Node {
 /// Links `a` to `b`.
 pub(crate) async fn link(a: &Node, b: &Node) {
     let address = b.listen_addresses().remove(0);
-    let dialled = a
-        .dial(address.as_str())
-        .await
-        .expect("the dial leads to a link");
+    let dialled = a.dial(address.as_str()).await.expect("the dial leads to a link");
     assert_eq!(dialled.peer, b.peer_id());
 }
 
 /// Waits for `future`, and fails the test where it takes for ever.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("it happens before the deadline")
+    tokio::time::timeout(DEADLINE, future).await.expect("it happens before the deadline")
 }
 
 /// The next item of a stream.
@@ -50,16 +45,8 @@ pub(crate) async fn next<S: Stream + Unpin>(stream: &mut S) -> S::Item {
 
 /// Sends a text and waits until it is delivered.
 pub(crate) async fn deliver(from: &Node, to: PeerId, text: &str) -> tidings::MessageId {
-    let handle = from
-        .send(Message::to(to).text(text))
-        .await
-        .expect("the message is accepted");
+    let handle = from.send(Message::to(to).text(text)).await.expect("the message is accepted");
     let state = soon(handle.wait(MessageState::Delivered)).await;
-    assert!(
-        state
-            .as_ref()
-            .is_ok_and(|state| state.meets(MessageState::Delivered)),
-        "{state:?}"
-    );
+    assert!(state.as_ref().is_ok_and(|state| state.meets(MessageState::Delivered)), "{state:?}");
     handle.id()
 }

@@ -25,10 +25,7 @@ pub(super) struct Teller {
 
 impl Teller {
     pub(super) fn new(style: Style) -> Self {
-        Self {
-            style,
-            start: Instant::now(),
-        }
+        Self { style, start: Instant::now() }
     }
 
     pub(super) fn clock(&self) -> Instant {
@@ -50,10 +47,7 @@ impl Teller {
     }
 
     pub(super) fn done(&self) -> Result<(), Failure> {
-        let line = format!(
-            "everything arrived exactly once, in {:.1} s",
-            self.start.elapsed().as_secs_f64()
-        );
+        let line = format!("everything arrived exactly once, in {:.1} s", self.start.elapsed().as_secs_f64());
         output::write(&format!("\n{}\n", self.style.good(&line)))
     }
 }
@@ -67,10 +61,7 @@ pub(super) async fn until(
     let start = Instant::now();
     while !holds().await? {
         if start.elapsed() > limit {
-            return Err(broken(format!(
-                "after {} s still waiting until {what}",
-                limit.as_secs()
-            )));
+            return Err(broken(format!("after {} s still waiting until {what}", limit.as_secs())));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -81,30 +72,10 @@ pub(super) async fn until(
 pub(super) async fn text(teller: &Teller, nodes: &[Member]) -> Result<(), Failure> {
     let (from, to) = (&nodes[0], &nodes[nodes.len() - 1]);
     let clock = teller.clock();
-    from.command(
-        &[
-            "send",
-            &to.peer,
-            "good morning",
-            "--wait",
-            "delivered",
-            "--timeout",
-            "20s",
-        ],
-        b"",
-    )
-    .await?;
-    teller.tell(
-        clock,
-        &format!(
-            "{} → {}: a first message, on {}'s disk",
-            from.name, to.name, to.name
-        ),
-    )?;
+    from.command(&["send", &to.peer, "good morning", "--wait", "delivered", "--timeout", "20s"], b"").await?;
+    teller.tell(clock, &format!("{} → {}: a first message, on {}'s disk", from.name, to.name, to.name))?;
     let clock = teller.clock();
-    let shown = to
-        .command(&["receive", "--count", "1", "--json"], b"")
-        .await?;
+    let shown = to.command(&["receive", "--count", "1", "--json"], b"").await?;
     if !shown.contains("\"good morning\"") {
         return Err(broken(format!("{} was shown {shown}", to.name)));
     }
@@ -114,37 +85,14 @@ pub(super) async fn text(teller: &Teller, nodes: &[Member]) -> Result<(), Failur
 /// A file from stdin, in parts.
 pub(super) async fn file(teller: &Teller, nodes: &[Member]) -> Result<(), Failure> {
     let (from, to) = (&nodes[1], &nodes[0]);
-    let content: Vec<u8> = (0..600_000u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
+    let content: Vec<u8> = (0..600_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let clock = teller.clock();
-    from.command(
-        &[
-            "send",
-            &to.peer,
-            "--kind",
-            "file",
-            "--wait",
-            "delivered",
-            "--timeout",
-            "30s",
-        ],
-        &content,
-    )
-    .await?;
+    from.command(&["send", &to.peer, "--kind", "file", "--wait", "delivered", "--timeout", "30s"], &content).await?;
     let client = to.client().await?;
-    let query = InboxQuery {
-        kind: Some("file".to_owned()),
-        wait_seconds: Some(10),
-        ..InboxQuery::default()
-    };
+    let query = InboxQuery { kind: Some("file".to_owned()), wait_seconds: Some(10), ..InboxQuery::default() };
     let page = client.inbox(&query).await?.messages;
     let [message] = &page[..] else {
-        return Err(broken(format!(
-            "{} was shown {} files instead of one",
-            to.name,
-            page.len()
-        )));
+        return Err(broken(format!("{} was shown {} files instead of one", to.name, page.len())));
     };
     if message.content.to_bytes().ok().as_deref() != Some(&content[..]) {
         return Err(broken("the file arrived damaged".to_owned()));
@@ -152,12 +100,7 @@ pub(super) async fn file(teller: &Teller, nodes: &[Member]) -> Result<(), Failur
     client.acknowledge(vec![message.id.clone()]).await?;
     teller.tell(
         clock,
-        &format!(
-            "{} → {}: a file of {} kB from stdin, byte for byte",
-            from.name,
-            to.name,
-            content.len() / 1000
-        ),
+        &format!("{} → {}: a file of {} kB from stdin, byte for byte", from.name, to.name, content.len() / 1000),
     )
 }
 
@@ -174,20 +117,11 @@ struct Shown {
 impl Shown {
     /// Reads what is there, and acknowledges it.
     async fn read(&mut self, client: &Client) -> Result<usize, Failure> {
-        let query = InboxQuery {
-            limit: Some(1000),
-            kind: Some(KIND.to_owned()),
-            wait_seconds: Some(1),
-        };
+        let query = InboxQuery { limit: Some(1000), kind: Some(KIND.to_owned()), wait_seconds: Some(1) };
         let page = client.inbox(&query).await?.messages;
         for message in &page {
-            let number = message
-                .content
-                .payload
-                .as_deref()
-                .and_then(|text| text.parse().ok());
-            let number =
-                number.ok_or_else(|| broken("a message arrived that nobody sent".to_owned()))?;
+            let number = message.content.payload.as_deref().and_then(|text| text.parse().ok());
+            let number = number.ok_or_else(|| broken("a message arrived that nobody sent".to_owned()))?;
             if self.acknowledged.contains(&message.id) {
                 self.after_acknowledgement += 1;
             }
@@ -204,11 +138,7 @@ impl Shown {
 }
 
 /// Many small messages to one node, which is killed midway and started again.
-pub(super) async fn flood(
-    teller: &Teller,
-    nodes: &mut [Member],
-    messages: u32,
-) -> Result<(), Failure> {
+pub(super) async fn flood(teller: &Teller, nodes: &mut [Member], messages: u32) -> Result<(), Failure> {
     let victim = nodes.len() / 2;
     let clock = teller.clock();
     let mut shown = Shown::default();
@@ -221,21 +151,12 @@ pub(super) async fn flood(
     nodes[victim].kill().await?;
     teller.tell(
         clock,
-        &format!(
-            "{name} has read {} of {messages} small messages, and is killed (SIGKILL)",
-            shown.ids.len()
-        ),
+        &format!("{name} has read {} of {messages} small messages, and is killed (SIGKILL)", shown.ids.len()),
     )?;
 
     let clock = teller.clock();
     send(nodes, victim, messages / 2..messages).await?;
-    teller.tell(
-        clock,
-        &format!(
-            "the others accept {} more for {name}, who is away",
-            messages - messages / 2
-        ),
-    )?;
+    teller.tell(clock, &format!("the others accept {} more for {name}, who is away", messages - messages / 2))?;
 
     let clock = teller.clock();
     nodes[victim].restart().await?;
@@ -246,25 +167,17 @@ pub(super) async fn flood(
     while shown.ids.len() < messages as usize {
         shown.read(&client).await?;
         if Instant::now() > limit {
-            return Err(broken(format!(
-                "{name} was shown only {} of {messages} messages",
-                shown.ids.len()
-            )));
+            return Err(broken(format!("{name} was shown only {} of {messages} messages", shown.ids.len())));
         }
     }
     teller.tell(clock, &format!("{name} has read all {messages}"))?;
 
     let clock = teller.clock();
     for node in nodes.iter() {
-        until(
-            Duration::from_secs(30),
-            &format!("{} knows that all is read", node.name),
-            async || {
-                let counters = node.client().await?.node().await?.counters;
-                Ok(counters.outbox_messages == 0
-                    && (node.name == name || counters.acknowledged == counters.accepted))
-            },
-        )
+        until(Duration::from_secs(30), &format!("{} knows that all is read", node.name), async || {
+            let counters = node.client().await?.node().await?.counters;
+            Ok(counters.outbox_messages == 0 && (node.name == name || counters.acknowledged == counters.accepted))
+        })
         .await?;
     }
     let known = clock.elapsed();
@@ -272,10 +185,7 @@ pub(super) async fn flood(
     verdict(&shown, messages, left)?;
     teller.tell_after(
         known,
-        &format!(
-            "every sender knows it; shown again before their acknowledgement: {}, after it: none",
-            shown.again
-        ),
+        &format!("every sender knows it; shown again before their acknowledgement: {}, after it: none", shown.again),
     )
 }
 
@@ -297,16 +207,10 @@ async fn send(nodes: &[Member], to: usize, numbers: std::ops::Range<u32>) -> Res
             idempotency_key: Some(format!("demo-{number}")),
             ..SendRequest::default()
         };
-        let batch = BatchRequest {
-            messages: (next..end).map(message).collect(),
-        };
-        let results = clients[turn % clients.len()]
-            .send_batch(&batch)
-            .await?
-            .results;
-        if let Some(SendResult::Refused { error }) = results
-            .into_iter()
-            .find(|result| matches!(result, SendResult::Refused { .. }))
+        let batch = BatchRequest { messages: (next..end).map(message).collect() };
+        let results = clients[turn % clients.len()].send_batch(&batch).await?.results;
+        if let Some(SendResult::Refused { error }) =
+            results.into_iter().find(|result| matches!(result, SendResult::Refused { .. }))
         {
             return Err(error.into());
         }
@@ -317,9 +221,7 @@ async fn send(nodes: &[Member], to: usize, numbers: std::ops::Range<u32>) -> Res
 }
 
 fn verdict(shown: &Shown, messages: u32, left: usize) -> Result<(), Failure> {
-    let missing = (0..messages)
-        .filter(|number| !shown.ids.contains_key(number))
-        .count();
+    let missing = (0..messages).filter(|number| !shown.ids.contains_key(number)).count();
     let doubled = shown.ids.values().filter(|ids| ids.len() > 1).count();
     if missing + doubled + left > 0 || shown.after_acknowledgement > 0 {
         return Err(broken(format!(

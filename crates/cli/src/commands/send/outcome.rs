@@ -75,12 +75,9 @@ pub(super) async fn watch(
         State::InFlight => {
             format!("sent: {name} has not confirmed it yet, keeps trying until {until}\n")
         }
-        State::Delivered
-        | State::Acknowledged
-        | State::Expired
-        | State::Failed
-        | State::Cancelled
-        | _ => reached(&message, request, start),
+        State::Delivered | State::Acknowledged | State::Expired | State::Failed | State::Cancelled | _ => {
+            reached(&message, request, start)
+        }
     };
     context.print(&message, |out| out.push_str(&text))?;
     Ok(Exit::Done)
@@ -99,10 +96,7 @@ pub(super) async fn reach(
         let slice = left.min(SLICE);
         // Whole seconds, rounded up; the last call asks without waiting.
         let seconds = slice.as_millis().div_ceil(1_000);
-        let query = WaitQuery {
-            wait_state: Some(wanted),
-            wait_seconds: u64::try_from(seconds).ok(),
-        };
+        let query = WaitQuery { wait_state: Some(wanted), wait_seconds: u64::try_from(seconds).ok() };
         let message = client.message(id, &query).await?;
         let state = message.summary.state;
         if state.meets(wanted) || state.is_ended() || left.is_zero() {

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use tidings_api::client::{Client, Stream};
-use tidings_api::types::{
-    Event, EventKind, Exit, Operation, Push, ReceivedMessage, Request, SendRequest, State,
-};
+use tidings_api::types::{Event, EventKind, Exit, Operation, Push, ReceivedMessage, Request, SendRequest, State};
 
 use super::submit;
 use crate::commands::receive;
@@ -30,10 +28,7 @@ pub(super) async fn send(
     let mut stream = client.stream().await?;
     let subscribe = Request {
         req: None,
-        operation: Operation::Subscribe {
-            events: vec![EventKind::Message, EventKind::State],
-            kinds: None,
-        },
+        operation: Operation::Subscribe { events: vec![EventKind::Message, EventKind::State], kinds: None },
     };
     stream.say(&subscribe).await?;
     let accepted = submit(client, request).await?;
@@ -49,15 +44,10 @@ pub(super) async fn send(
         Ok(Err(failure)) => Err(failure),
         Ok(Ok(Ending::Ended(state))) => Err(Failure::new(
             Exit::Unsuccessful,
-            format!(
-                "the message is {}, so no reply will come; see `tidings trace {id}`",
-                state.name()
-            ),
+            format!("the message is {}, so no reply will come; see `tidings trace {id}`", state.name()),
         )),
         Ok(Ok(Ending::Reply(reply))) => {
-            context.print(&reply, |out| {
-                out.push_str(&receive::line(context.style(), &reply))
-            })?;
+            context.print(&reply, |out| out.push_str(&receive::line(context.style(), &reply)))?;
             client.acknowledge(vec![reply.id.clone()]).await?;
             Ok(Exit::Done)
         }
@@ -73,14 +63,10 @@ async fn first(stream: &mut Stream, id: &str) -> Result<Ending, Failure> {
             )
         })?;
         match push {
-            Push::Event(Event::Message { message, .. })
-                if message.reply_to.as_deref() == Some(id) =>
-            {
+            Push::Event(Event::Message { message, .. }) if message.reply_to.as_deref() == Some(id) => {
                 return Ok(Ending::Reply(message));
             }
-            Push::Event(Event::State {
-                message_id, state, ..
-            }) if message_id == id && state.is_ended() => {
+            Push::Event(Event::State { message_id, state, .. }) if message_id == id && state.is_ended() => {
                 return Ok(Ending::Ended(state));
             }
             Push::Event(_) => {}

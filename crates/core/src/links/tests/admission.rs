@@ -29,29 +29,17 @@ fn closes(effects: &[Effect], link: u64) -> bool {
 }
 
 fn probe(nonce: u64) -> Frame {
-    Frame::Probe {
-        nonce,
-        answer: false,
-    }
+    Frame::Probe { nonce, answer: false }
 }
 
 #[test]
 fn frames_that_may_not_stand_where_they_do_close_the_link() {
-    let piece = |total| {
-        Frame::Fragment(Fragment {
-            class: Class::Low,
-            total,
-            bytes: payload(100, 0),
-        })
-    };
+    let piece = |total| Frame::Fragment(Fragment { class: Class::Low, total, bytes: payload(100, 0) });
     for (frames, expected) in [
         (vec![probe(1)], Evidence::MalformedFrame),
         (vec![hello(1), hello(1)], Evidence::MalformedFrame),
         (vec![hello(1), piece(None)], Evidence::MalformedFrame),
-        (
-            vec![hello(1), piece(Some(150)), piece(None)],
-            Evidence::MalformedFrame,
-        ),
+        (vec![hello(1), piece(Some(150)), piece(None)], Evidence::MalformedFrame),
         (vec![hello(1), Frame::Got(1)], Evidence::BadGot),
     ] {
         let mut solo = Solo::new();
@@ -79,10 +67,7 @@ fn three_strikes_refuse_the_peer_for_a_minute() {
     solo.frames();
     solo.up(4, PEER);
     let frames = solo.frames();
-    assert_eq!(
-        frames.last().map(|frame| &frame.0),
-        Some(&Frame::Bye(Bye::Refused))
-    );
+    assert_eq!(frames.last().map(|frame| &frame.0), Some(&Frame::Bye(Bye::Refused)));
     assert!(closes(&solo.effects(), 4));
     solo.wait(Duration::from_secs(61));
     solo.up(5, PEER);
@@ -115,10 +100,7 @@ fn no_common_version_is_said_and_ends_the_link() {
     });
     solo.say(1, &strange, false);
     let frames = solo.frames();
-    assert_eq!(
-        frames.last().map(|frame| &frame.0),
-        Some(&Frame::Bye(Bye::Incompatible))
-    );
+    assert_eq!(frames.last().map(|frame| &frame.0), Some(&Frame::Bye(Bye::Incompatible)));
     let effects = solo.effects();
     assert!(closes(&effects, 1));
     assert_eq!(evidence(&effects), []);
@@ -129,13 +111,7 @@ fn a_flood_of_probes_is_a_strike_and_honest_ones_are_answered() {
     let mut solo = Solo::joined();
     for nonce in 0..200 {
         solo.say(1, &probe(nonce), false);
-        assert_eq!(
-            solo.frames().last().map(|frame| frame.0.clone()),
-            Some(Frame::Probe {
-                nonce,
-                answer: true
-            })
-        );
+        assert_eq!(solo.frames().last().map(|frame| frame.0.clone()), Some(Frame::Probe { nonce, answer: true }));
         solo.wait(Duration::from_secs(1));
         solo.frames();
     }
@@ -151,11 +127,7 @@ fn a_flood_of_probes_is_a_strike_and_honest_ones_are_answered() {
 #[test]
 fn more_than_the_largest_window_without_asking_is_a_flood() {
     let mut solo = Solo::joined();
-    let piece = Frame::Fragment(Fragment {
-        class: Class::Bulk,
-        total: Some(16_000),
-        bytes: payload(16_000, 0),
-    });
+    let piece = Frame::Fragment(Fragment { class: Class::Bulk, total: Some(16_000), bytes: payload(16_000, 0) });
     let mut said = 0;
     while solo.state.stats().links == 1 {
         said += solo.say(1, &piece, false) as u64;
@@ -172,11 +144,7 @@ fn reassembly_holds_one_parcel_of_each_class() {
     for class in Class::ALL {
         let mut total = u32::try_from(MAX_PARCEL_BYTES).ok();
         for _ in 0..4 {
-            let piece = Frame::Fragment(Fragment {
-                class,
-                total: total.take(),
-                bytes: payload(16_000, 0),
-            });
+            let piece = Frame::Fragment(Fragment { class, total: total.take(), bytes: payload(16_000, 0) });
             solo.say(1, &piece, true);
         }
     }
@@ -198,10 +166,7 @@ fn names_are_cleaned_before_anybody_sees_them() {
 
 #[test]
 fn strangers_are_refused_before_the_links_run_out() {
-    let config = Config {
-        max_links: 4,
-        ..Config::default()
-    };
+    let config = Config { max_links: 4, ..Config::default() };
     let mut solo = Solo::with(config);
     for number in 0..4 {
         solo.up(number, 20 + u8::try_from(number).expect("few"));
@@ -288,17 +253,11 @@ proptest! {
 
 fn frame() -> impl Strategy<Value = (Frame, bool)> {
     let class = (0..5_u32).prop_map(|class| Class::from_wire(class).unwrap_or(Class::Bulk));
-    let fragment = (class, prop::option::of(1..70_000_u32), 1..16_000_usize).prop_map(
-        |(class, total, length)| {
-            let total = total.map(|total| total.min(60_000));
-            let length = length.min(total.unwrap_or(u32::MAX) as usize);
-            Frame::Fragment(Fragment {
-                class,
-                total,
-                bytes: payload(length, 0),
-            })
-        },
-    );
+    let fragment = (class, prop::option::of(1..70_000_u32), 1..16_000_usize).prop_map(|(class, total, length)| {
+        let total = total.map(|total| total.min(60_000));
+        let length = length.min(total.unwrap_or(u32::MAX) as usize);
+        Frame::Fragment(Fragment { class, total, bytes: payload(length, 0) })
+    });
     let frame = prop_oneof![
         4 => fragment,
         1 => any::<u64>().prop_map(Frame::Got),

@@ -13,30 +13,13 @@ use crate::links::{Config, Effect, Event, LinkKind};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Send {
-        from: usize,
-        class: usize,
-        length: usize,
-    },
-    Connect {
-        from: usize,
-        kind: usize,
-    },
-    Cut {
-        pipe: usize,
-    },
-    Mend {
-        pipe: usize,
-    },
-    End {
-        pipe: usize,
-    },
-    Wait {
-        millis: u64,
-    },
-    NetworkChanged {
-        node: usize,
-    },
+    Send { from: usize, class: usize, length: usize },
+    Connect { from: usize, kind: usize },
+    Cut { pipe: usize },
+    Mend { pipe: usize },
+    End { pipe: usize },
+    Wait { millis: u64 },
+    NetworkChanged { node: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -59,9 +42,7 @@ fn parcel(token: u64, length: usize) -> Bytes {
 }
 
 fn token_of(parcel: &[u8]) -> u64 {
-    parcel[..8]
-        .iter()
-        .fold(0, |token, byte| (token << 8) | u64::from(*byte))
+    parcel[..8].iter().fold(0, |token, byte| (token << 8) | u64::from(*byte))
 }
 
 /// Each parcel ends exactly once; what was got has arrived, whole.
@@ -78,10 +59,7 @@ fn check_parcels(net: &Net, from: usize, lengths: &BTreeMap<u64, usize>) {
         *arrived.entry(token).or_default() += 1;
     }
     for token in net.got(from) {
-        assert!(
-            arrived.contains_key(&token),
-            "{token} was got and never read"
-        );
+        assert!(arrived.contains_key(&token), "{token} was got and never read");
     }
     // Twice arrives only what left again whole, on another link.
     let again: usize = arrived.values().map(|times| times - 1).sum();
@@ -140,11 +118,7 @@ proptest! {
 fn take(net: &mut Net, step: Step, token: u64, lengths: &mut [BTreeMap<u64, usize>; 2]) {
     let pipes = net.pipes();
     match step {
-        Step::Send {
-            from,
-            class,
-            length,
-        } => {
+        Step::Send { from, class, length } => {
             lengths[from].insert(token, length);
             let bytes = parcel(token, length);
             net.send(from, 1 - from, Class::ALL[class], token, bytes);

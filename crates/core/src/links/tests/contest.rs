@@ -14,15 +14,9 @@ fn settled(net: &Net) -> bool {
 
 #[test]
 fn crossing_dials_end_with_one_link_in_every_order() {
-    for kinds in [
-        [LinkKind::Quic, LinkKind::Quic],
-        [LinkKind::Quic, LinkKind::Tcp],
-        [LinkKind::Tcp, LinkKind::Quic],
-    ] {
+    for kinds in [[LinkKind::Quic, LinkKind::Quic], [LinkKind::Quic, LinkKind::Tcp], [LinkKind::Tcp, LinkKind::Quic]] {
         for first in [0, 1] {
-            for gap_micros in [
-                0, 50, 199, 200, 201, 350, 400, 401, 600, 1_000, 5_000, 50_000,
-            ] {
+            for gap_micros in [0, 50, 199, 200, 201, 350, 400, 401, 600, 1_000, 5_000, 50_000] {
                 let mut net = Net::new(2);
                 let second = 1 - first;
                 net.connect(first, second, kinds[0], None);
@@ -93,11 +87,7 @@ fn a_restart_behind_a_silent_link_is_in_touch_again_soon() {
         });
         assert!(time < Duration::from_millis(400), "{time:?}");
         assert_eq!(net.ups_and_downs(stays), (2, 1));
-        assert_eq!(
-            net.lost(stays),
-            [token],
-            "what the old process may have had goes back"
-        );
+        assert_eq!(net.lost(stays), [token], "what the old process may have had goes back");
         assert!(net.nodes[stays].state.is_up(&peer));
         net.run(SOON);
         assert_eq!(net.links(stays), 1);
@@ -183,10 +173,7 @@ fn a_dead_older_link_gives_way_to_a_new_one_of_the_same_boot() {
 #[test]
 fn a_better_kind_takes_over_without_loss() {
     let mut net = Net::new(2);
-    net.road = Road {
-        rate: 1_000_000,
-        ..Road::LAN
-    };
+    net.road = Road { rate: 1_000_000, ..Road::LAN };
     net.connect(0, 1, LinkKind::Tcp, None);
     net.until(SOON, Net::both_up);
     for token in 0..20 {

@@ -89,23 +89,14 @@ fn a_wanted_peer_is_dialled_ever_more_rarely_and_never_given_up() {
     net.want(0, 1);
     net.run(Duration::from_hours(2));
     let begun = dials(&net, 0);
-    let pauses: Vec<_> = begun
-        .windows(2)
-        .map(|two| two[1].0.since(two[0].0))
-        .collect();
+    let pauses: Vec<_> = begun.windows(2).map(|two| two[1].0.since(two[0].0)).collect();
     assert!(pauses[0] >= Duration::from_millis(750) && pauses[0] <= Duration::from_secs(2));
     let longest = pauses.iter().max().expect("several");
     assert!(*longest <= Duration::from_secs(376), "{longest:?}");
     let last = pauses.last().expect("several");
     assert!(*last >= Duration::from_secs(225), "{last:?}");
     assert!((25..45).contains(&begun.len()), "{}", begun.len());
-    net.input(
-        0,
-        Event::Wanted {
-            peer: key(2),
-            wanted: false,
-        },
-    );
+    net.input(0, Event::Wanted { peer: key(2), wanted: false });
     let before = begun.len();
     net.run(Duration::from_hours(1));
     assert_eq!(dials(&net, 0).len(), before);
@@ -163,13 +154,7 @@ fn a_restarted_node_is_back_in_touch_from_the_book_alone() {
     net.run(Duration::from_secs(30));
     net.restart(0, 2);
     let peer = key(2);
-    net.input(
-        0,
-        Event::Book {
-            peer,
-            addresses: book,
-        },
-    );
+    net.input(0, Event::Book { peer, addresses: book });
     net.want(0, 1);
     let time = net.until(SOON, |net| net.is_up(0, 1));
     assert!(time < Duration::from_millis(100), "{time:?}");
@@ -186,20 +171,13 @@ fn a_persons_dial_is_answered() {
             is_answer.then(|| effect.clone())
         })
     };
-    let dialled = Effect::Dialled {
-        command: CommandId(1),
-        peer: key(2),
-        kind: LinkKind::Tcp,
-    };
+    let dialled = Effect::Dialled { command: CommandId(1), peer: key(2), kind: LinkKind::Tcp };
     assert_eq!(answers(&net), [dialled]);
     net.reach.insert(tcp(1), Reach::Fails);
     net.dial_command(0, 2, tcp(1));
     net.run(SOON);
     let reason = "connection refused".to_owned();
-    let failed = Effect::DialFailed {
-        command: CommandId(2),
-        reason,
-    };
+    let failed = Effect::DialFailed { command: CommandId(2), reason };
     assert_eq!(answers(&net).pop(), Some(failed));
 }
 
@@ -208,10 +186,7 @@ fn a_persons_dial_that_hangs_is_answered_within_ten_seconds() {
     let mut net = Net::new(1);
     let command = CommandId(1);
     // An address whose dial the runtime never answers.
-    let event = Event::Dial {
-        command,
-        address: tcp(3),
-    };
+    let event = Event::Dial { command, address: tcp(3) };
     let start = net.now;
     net.nodes[0].state.handle(start, event);
     while net.nodes[0].state.poll_effect().is_some() {}
@@ -229,15 +204,7 @@ fn a_persons_dial_that_hangs_is_answered_within_ten_seconds() {
 fn an_address_that_a_person_named_is_dialled_until_somebody_is_there() {
     let mut net = Net::new(2);
     net.reach.insert(tcp(1), Reach::Fails);
-    net.input(
-        0,
-        Event::Discovered {
-            peer: None,
-            addresses: vec![tcp(1)],
-            source: Source::Person,
-            age: Age(1),
-        },
-    );
+    net.input(0, Event::Discovered { peer: None, addresses: vec![tcp(1)], source: Source::Person, age: Age(1) });
     net.run(Duration::from_secs(20));
     net.reach.insert(tcp(1), Reach::Node(1));
     net.until(Duration::from_mins(1), Net::both_up);
@@ -251,10 +218,7 @@ fn an_address_that_a_person_named_is_dialled_until_somebody_is_there() {
 
 #[test]
 fn with_no_dial_only_a_persons_addresses_are_dialled() {
-    let config = Config {
-        no_dial: true,
-        ..Config::default()
-    };
+    let config = Config { no_dial: true, ..Config::default() };
     let mut net = Net::with(2, config);
     net.tell(0, 1, &[tcp(1), quic(1)], Source::Lan);
     net.want(0, 1);
@@ -274,13 +238,7 @@ fn a_peer_that_was_sent_away_stays_away_for_the_pause() {
     }
     net.until(SOON, Net::both_up);
     let pause = Duration::from_mins(2);
-    net.input(
-        0,
-        Event::ClosePeer {
-            peer: key(2),
-            pause,
-        },
-    );
+    net.input(0, Event::ClosePeer { peer: key(2), pause });
     assert!(!net.is_up(0, 1));
     net.run(Duration::from_secs(119));
     assert!(!net.is_up(0, 1) && !net.is_up(1, 0));
@@ -312,15 +270,7 @@ fn a_node_never_dials_itself() {
     let mut net = Net::new(1);
     let own = Address::new(format!("/ip4/10.0.0.9/tcp/1/p2p/{}", key(1))).expect("an address");
     for peer in [None, Some(key(1)), Some(key(2))] {
-        net.input(
-            0,
-            Event::Discovered {
-                peer,
-                addresses: vec![own.clone()],
-                source: Source::Person,
-                age: Age(1),
-            },
-        );
+        net.input(0, Event::Discovered { peer, addresses: vec![own.clone()], source: Source::Person, age: Age(1) });
     }
     net.dial_command(0, 1, own);
     net.run(SOON);
@@ -329,22 +279,14 @@ fn a_node_never_dials_itself() {
 
 #[test]
 fn dials_under_way_are_bounded() {
-    let config = Config {
-        max_dials: 4,
-        ..Config::default()
-    };
+    let config = Config { max_dials: 4, ..Config::default() };
     let mut net = Net::with(1, config);
     for number in 10..60 {
         let address = tcp(usize::from(number));
         net.reach.insert(address.clone(), Reach::Hangs);
         net.input(
             0,
-            Event::Discovered {
-                peer: Some(key(number)),
-                addresses: vec![address],
-                source: Source::Lan,
-                age: Age(1),
-            },
+            Event::Discovered { peer: Some(key(number)), addresses: vec![address], source: Source::Lan, age: Age(1) },
         );
     }
     net.run(Duration::from_secs(60));
@@ -377,12 +319,7 @@ fn tables_of_peers_are_bounded() {
     let more = u32::try_from(MAX_PEERS.max(MAX_PLANS)).expect("a small table") + 100;
     for number in 0..more {
         let peer = number_key(number);
-        let event = Event::Discovered {
-            peer: Some(peer),
-            addresses: vec![tcp(1)],
-            source: Source::Card,
-            age: Age(1),
-        };
+        let event = Event::Discovered { peer: Some(peer), addresses: vec![tcp(1)], source: Source::Card, age: Age(1) };
         net.nodes[0].state.handle(net.now, event);
     }
     assert_eq!(net.nodes[0].state.peer_views().len(), MAX_PEERS);

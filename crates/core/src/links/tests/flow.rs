@@ -23,11 +23,7 @@ fn joined(road: Road) -> Net {
 }
 
 /// The relay of the issue: 4 kB/s and 600 ms.
-const SLOW: Road = Road {
-    delay: Duration::from_millis(300),
-    rate: 4_000,
-    buffer: 64 * 1024,
-};
+const SLOW: Road = Road { delay: Duration::from_millis(300), rate: 4_000, buffer: 64 * 1024 };
 
 #[test]
 fn parcels_arrive_whole_and_are_got_in_order() {
@@ -39,11 +35,7 @@ fn parcels_arrive_whole_and_are_got_in_order() {
     }
     net.until(MINUTE, |net| net.got(0).len() == sizes.len());
     assert_eq!(net.got(0), [0, 1, 2, 3, 4]);
-    let arrived: Vec<_> = net
-        .parcels(1)
-        .iter()
-        .map(|(_, bytes)| bytes.len())
-        .collect();
+    let arrived: Vec<_> = net.parcels(1).iter().map(|(_, bytes)| bytes.len()).collect();
     assert_eq!(arrived, sizes);
     let sent = net.seen(0, |effect| match effect {
         Effect::Sent { token } => Some(token.0),
@@ -62,11 +54,7 @@ fn critical_overtakes_bulk_on_a_slow_link_and_nothing_is_sent_twice() {
     }
     net.run(Duration::from_secs(40));
     net.send(0, 1, Class::Critical, 99, payload(500, 2));
-    let waited = net.until(MINUTE, |net| {
-        net.parcels(1)
-            .iter()
-            .any(|(class, _)| *class == Class::Critical)
-    });
+    let waited = net.until(MINUTE, |net| net.parcels(1).iter().any(|(class, _)| *class == Class::Critical));
     assert!(waited < Duration::from_secs(4), "{waited:?}");
     net.until(MINUTE * 10, |net| net.got(0).len() == 9);
     assert_eq!(net.parcels(1).len(), 9);
@@ -83,9 +71,7 @@ fn a_slow_link_that_is_full_both_ways_is_not_suspected() {
         net.send(0, 1, Class::Bulk, token, payload(60_000, 1));
         net.send(1, 0, Class::Bulk, token, payload(60_000, 1));
     }
-    net.until(MINUTE * 10, |net| {
-        net.got(0).len() == 4 && net.got(1).len() == 4
-    });
+    net.until(MINUTE * 10, |net| net.got(0).len() == 4 && net.got(1).len() == 4);
     for node in [0, 1] {
         assert_eq!(net.nodes[node].state.stats().suspects, 0);
         assert_eq!(net.parcels(node).len(), 4);
@@ -109,11 +95,7 @@ fn fill(net: &mut Net, parcels: u64) -> Duration {
 
 #[test]
 fn the_window_ramps_up_to_what_a_fast_link_carries() {
-    let mut net = joined(Road {
-        delay: Duration::from_micros(500),
-        rate: 400_000_000,
-        buffer: 2 * 1024 * 1024,
-    });
+    let mut net = joined(Road { delay: Duration::from_micros(500), rate: 400_000_000, buffer: 2 * 1024 * 1024 });
     let time = fill(&mut net, 1_000);
     let rate = 60_000_000 * 1_000 / u64::try_from(time.as_millis()).expect("short");
     assert!(rate > 200_000_000, "{rate} B/s");
@@ -121,24 +103,14 @@ fn the_window_ramps_up_to_what_a_fast_link_carries() {
 
 #[test]
 fn the_window_ramps_up_over_a_long_road() {
-    let mut net = joined(Road {
-        delay: Duration::from_millis(50),
-        rate: 10_000_000,
-        buffer: 2 * 1024 * 1024,
-    });
+    let mut net = joined(Road { delay: Duration::from_millis(50), rate: 10_000_000, buffer: 2 * 1024 * 1024 });
     let time = fill(&mut net, 500);
-    assert!(
-        time < Duration::from_secs(5),
-        "{time:?} for 30 MB at 10 MB/s"
-    );
+    assert!(time < Duration::from_secs(5), "{time:?} for 30 MB at 10 MB/s");
 }
 
 #[test]
 fn classes_share_by_weight_and_none_starves() {
-    let mut net = joined(Road {
-        rate: 100_000,
-        ..Road::LAN
-    });
+    let mut net = joined(Road { rate: 100_000, ..Road::LAN });
     let mut token = 0;
     for class in [Class::High, Class::Normal, Class::Low, Class::Bulk] {
         for _ in 0..200 {
@@ -149,23 +121,16 @@ fn classes_share_by_weight_and_none_starves() {
     net.run(Duration::from_secs(15));
     let arrived = net.parcels(1);
     let count = |class| arrived.iter().filter(|(other, _)| *other == class).count();
-    let [high, normal, low, bulk] =
-        [Class::High, Class::Normal, Class::Low, Class::Bulk].map(count);
+    let [high, normal, low, bulk] = [Class::High, Class::Normal, Class::Low, Class::Bulk].map(count);
     assert!(bulk >= 15, "{bulk}");
     for (more, less) in [(high, normal), (normal, low), (low, bulk)] {
-        assert!(
-            (less * 2).abs_diff(more) <= 8,
-            "{high} {normal} {low} {bulk}"
-        );
+        assert!((less * 2).abs_diff(more) <= 8, "{high} {normal} {low} {bulk}");
     }
 }
 
 #[test]
 fn a_class_that_was_idle_has_saved_nothing_up() {
-    let mut net = joined(Road {
-        rate: 100_000,
-        ..Road::LAN
-    });
+    let mut net = joined(Road { rate: 100_000, ..Road::LAN });
     for token in 0..50 {
         net.send(0, 1, Class::High, token, payload(4_000, 0));
     }
@@ -176,10 +141,7 @@ fn a_class_that_was_idle_has_saved_nothing_up() {
     }
     net.run(Duration::from_millis(500));
     let since = net.parcels(1).split_off(before);
-    let bulk = since
-        .iter()
-        .filter(|(class, _)| *class == Class::Bulk)
-        .count();
+    let bulk = since.iter().filter(|(class, _)| *class == Class::Bulk).count();
     assert!(bulk <= 3, "{bulk} of {}", since.len());
 }
 
@@ -193,11 +155,7 @@ fn what_waits_for_the_disk_blocks_nothing_behind_it() {
     solo.batches();
     solo.handle(Event::Durable(BatchNo(5)));
     assert_eq!(solo.sent(), [3, 1]);
-    assert_eq!(
-        solo.batches(),
-        [BatchNo(5)],
-        "the newest of the frames inside"
-    );
+    assert_eq!(solo.batches(), [BatchNo(5)], "the newest of the frames inside");
     solo.handle(Event::Withdraw { token: Token(4) });
     solo.handle(Event::Durable(BatchNo(9)));
     assert_eq!(solo.sent(), [0; 0]);
@@ -216,10 +174,7 @@ fn hello_waits_for_its_boot_to_be_durable() {
         batch: BatchNo(4),
     });
     let link = LinkId(1);
-    solo.handle(Event::Writable {
-        link,
-        bytes: 10_000,
-    });
+    solo.handle(Event::Writable { link, bytes: 10_000 });
     solo.say(1, &hello(1), false);
     solo.handle(Event::Durable(BatchNo(3)));
     assert_eq!(solo.batches(), []);
@@ -276,30 +231,18 @@ fn the_window_is_8_kib_until_it_is_measured_and_got_opens_it() {
     let sent: usize = frames.iter().map(|frame| frame.1).sum();
     assert!((7 * 1024..=8 * 1024).contains(&sent), "{sent}");
     assert!(frames.iter().all(|frame| frame.1 <= 4 * 1024));
-    assert!(
-        frames.iter().all(|frame| frame.2),
-        "each is a quarter window"
-    );
+    assert!(frames.iter().all(|frame| frame.2), "each is a quarter window");
     solo.wait(Duration::from_millis(100));
     solo.frames();
     solo.say(1, &Frame::Got(sent as u64), false);
     let more: usize = solo.frames().iter().map(|frame| frame.1).sum();
-    assert!(
-        (14 * 1024..=16 * 1024).contains(&more),
-        "{more}: twice as much"
-    );
+    assert!((14 * 1024..=16 * 1024).contains(&more), "{more}: twice as much");
 }
 
 #[test]
 fn got_is_cumulative_and_answers_at_once() {
     let mut solo = Solo::joined();
-    let piece = |total, length| {
-        Frame::Fragment(Fragment {
-            class: Class::Low,
-            total,
-            bytes: payload(length, 7),
-        })
-    };
+    let piece = |total, length| Frame::Fragment(Fragment { class: Class::Low, total, bytes: payload(length, 7) });
     let mut read = solo.say(1, &piece(Some(3_000), 2_000), false);
     assert_eq!(solo.frames(), []);
     read += solo.say(1, &piece(None, 1_000), true);
@@ -307,12 +250,7 @@ fn got_is_cumulative_and_answers_at_once() {
     assert_eq!(solo.frames(), [got]);
     assert_eq!(
         solo.effects(),
-        [Effect::Parcel {
-            link: LinkId(1),
-            peer: key(PEER),
-            class: Class::Low,
-            bytes: payload(3_000, 7),
-        }]
+        [Effect::Parcel { link: LinkId(1), peer: key(PEER), class: Class::Low, bytes: payload(3_000, 7) }]
     );
 }
 
@@ -320,45 +258,26 @@ fn got_is_cumulative_and_answers_at_once() {
 fn a_frame_that_answers_goes_first_and_is_counted() {
     let mut solo = Solo::joined();
     solo.send(Class::Bulk, 1, payload(100, 0), 1);
-    let refused = Frame::Refused {
-        parcel: ParcelId([3; 16]),
-        reason: RefusedReason::Busy,
-    };
-    solo.put(Event::Control {
-        link: Some(LinkId(1)),
-        peer: key(PEER),
-        frame: refused.clone(),
-        batch: BatchNo(0),
-    });
+    let refused = Frame::Refused { parcel: ParcelId([3; 16]), reason: RefusedReason::Busy };
+    solo.put(Event::Control { link: Some(LinkId(1)), peer: key(PEER), frame: refused.clone(), batch: BatchNo(0) });
     let frames = solo.frames();
     assert_eq!(frames[0].0, refused);
     assert_eq!(frames.len(), 2);
     let length = frames[0].1 + frames[1].1;
     solo.say(1, &Frame::Got(length as u64), false);
-    assert_eq!(
-        solo.effects().last(),
-        Some(&Effect::Got { token: Token(1) })
-    );
+    assert_eq!(solo.effects().last(), Some(&Effect::Got { token: Token(1) }));
 }
 
 #[test]
 fn a_first_piece_ends_an_unfinished_parcel_of_its_class() {
     let mut solo = Solo::joined();
-    let piece = |total, length, fill| {
-        Frame::Fragment(Fragment {
-            class: Class::Low,
-            total,
-            bytes: payload(length, fill),
-        })
-    };
+    let piece =
+        |total, length, fill| Frame::Fragment(Fragment { class: Class::Low, total, bytes: payload(length, fill) });
     solo.say(1, &piece(Some(3_000), 2_000, 1), false);
     solo.say(1, &piece(Some(1_500), 1_000, 2), false);
     solo.say(1, &piece(None, 500, 2), false);
     let effects = solo.effects();
-    assert!(
-        matches!(&effects[..], [Effect::Parcel { bytes, .. }] if *bytes == payload(1_500, 2)),
-        "{effects:?}"
-    );
+    assert!(matches!(&effects[..], [Effect::Parcel { bytes, .. }] if *bytes == payload(1_500, 2)), "{effects:?}");
 }
 
 #[test]
@@ -368,11 +287,7 @@ fn a_full_queue_gives_parcels_back() {
     for token in 0..parcels + 3 {
         solo.send(Class::Bulk, token, payload(65_536, 0), 9);
     }
-    let lost: Vec<_> = (parcels..parcels + 3)
-        .map(|token| Effect::Lost {
-            token: Token(token),
-        })
-        .collect();
+    let lost: Vec<_> = (parcels..parcels + 3).map(|token| Effect::Lost { token: Token(token) }).collect();
     assert_eq!(solo.effects(), lost);
     let peer = key(PEER);
     assert_eq!(solo.state.queued_bytes(&peer, Class::Bulk), MAX_QUEUE_BYTES);
@@ -386,10 +301,7 @@ fn a_full_queue_drops_answers_and_counts_them() {
         solo.put(Event::Control {
             link: None,
             peer: key(PEER),
-            frame: Frame::FindCard {
-                peer: key(1),
-                nonce,
-            },
+            frame: Frame::FindCard { peer: key(1), nonce },
             batch: BatchNo(9),
         });
     }
@@ -408,8 +320,6 @@ fn parcels_that_no_link_could_carry_are_given_back() {
         bytes: payload(1, 0),
         batch: BatchNo(1),
     });
-    let lost = [1, 2, 3].map(|token| Effect::Lost {
-        token: Token(token),
-    });
+    let lost = [1, 2, 3].map(|token| Effect::Lost { token: Token(token) });
     assert_eq!(solo.effects(), lost);
 }

@@ -44,12 +44,8 @@ fn an_idle_link_is_probed_and_stays() {
 fn a_dead_idle_link_is_noticed() {
     let mut net = joined();
     net.cut(0);
-    net.until(Duration::from_secs(17), |net| {
-        !net.is_up(0, 1) && !net.is_up(1, 0)
-    });
-    net.until(Duration::from_secs(11), |net| {
-        net.links(0) == 0 && net.links(1) == 0
-    });
+    net.until(Duration::from_secs(17), |net| !net.is_up(0, 1) && !net.is_up(1, 0));
+    net.until(Duration::from_secs(11), |net| net.links(0) == 0 && net.links(1) == 0);
 }
 
 #[test]
@@ -110,11 +106,7 @@ fn a_node_that_came_late_itself_blames_nobody() {
 #[test]
 fn a_slow_road_is_given_its_time() {
     let mut net = Net::new(2);
-    net.road = Road {
-        delay: Duration::from_secs(1),
-        rate: 2_000,
-        buffer: 16 * 1024,
-    };
+    net.road = Road { delay: Duration::from_secs(1), rate: 2_000, buffer: 16 * 1024 };
     net.connect(0, 1, LinkKind::Tcp, None);
     net.until(Duration::from_secs(10), Net::both_up);
     for token in 0..3 {

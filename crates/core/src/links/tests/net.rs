@@ -23,11 +23,7 @@ pub(super) struct Road {
 }
 
 impl Road {
-    pub(super) const LAN: Self = Self {
-        delay: Duration::from_micros(200),
-        rate: 100_000_000,
-        buffer: 256 * 1024,
-    };
+    pub(super) const LAN: Self = Self { delay: Duration::from_micros(200), rate: 100_000_000, buffer: 256 * 1024 };
 }
 
 #[derive(Debug)]
@@ -149,13 +145,7 @@ impl Net {
 
     pub(super) fn add(&mut self, key: PeerKey, boot: u64, config: Config) -> usize {
         let seed = [u8::try_from(self.nodes.len()).expect("few nodes"); 32];
-        self.nodes.push(Node {
-            state: State::new(config, key, boot, seed),
-            key,
-            boot,
-            log: Vec::new(),
-            running: true,
-        });
+        self.nodes.push(Node { state: State::new(config, key, boot, seed), key, boot, log: Vec::new(), running: true });
         let index = self.nodes.len() - 1;
         self.input(index, Event::Durable(BatchNo(u64::MAX)));
         index
@@ -238,16 +228,8 @@ impl Net {
             let bytes = bytes.split_to(packet.min(bytes.len()));
             let length = bytes.len() as u64;
             leaves = leaves + Duration::from_micros(length * 1_000_000 / rate);
-            let drained = Action::Drained {
-                pipe: index,
-                from: end,
-                bytes: length,
-            };
-            let arrive = Action::Arrive {
-                pipe: index,
-                from: end,
-                bytes,
-            };
+            let drained = Action::Drained { pipe: index, from: end, bytes: length };
+            let arrive = Action::Arrive { pipe: index, from: end, bytes };
             self.schedule(leaves, drained);
             self.schedule(leaves + delay, arrive);
         }
@@ -260,28 +242,14 @@ impl Net {
         };
         let pipe = &self.pipes[index];
         let when = pipe.free[end].max(self.now) + pipe.road.delay;
-        self.schedule(
-            when,
-            Action::Ended {
-                pipe: index,
-                at: 1 - end,
-            },
-        );
+        self.schedule(when, Action::Ended { pipe: index, at: 1 - end });
     }
 
     fn dial(&mut self, node: usize, dial: DialId, address: Address) {
         let delay = self.road.delay * 3;
         let when = self.now + delay;
         match self.reach.get(&address).copied().unwrap_or(Reach::Fails) {
-            Reach::Node(to) => self.schedule(
-                when,
-                Action::Connect {
-                    from: node,
-                    to,
-                    dial,
-                    address,
-                },
-            ),
+            Reach::Node(to) => self.schedule(when, Action::Connect { from: node, to, dial, address }),
             Reach::Hangs => {
                 let reason = "timed out".to_owned();
                 let timeout = self.now + Duration::from_secs(5);
@@ -295,13 +263,7 @@ impl Net {
     }
 
     /// A pipe between two nodes whose link comes up at both ends now; gives its number.
-    pub(super) fn connect(
-        &mut self,
-        from: usize,
-        to: usize,
-        kind: LinkKind,
-        dial: Option<DialId>,
-    ) -> usize {
+    pub(super) fn connect(&mut self, from: usize, to: usize, kind: LinkKind, dial: Option<DialId>) -> usize {
         let address = match kind {
             LinkKind::Quic => quic(to),
             _ => tcp(to),
@@ -323,19 +285,9 @@ impl Net {
         let dial = Some(dial.unwrap_or(DialId(u64::MAX)));
         for (end, node, other, dial) in [(0, from, to, dial), (1, to, from, None)] {
             let peer = self.nodes[other].key;
-            let up = Event::Up {
-                link: links[end],
-                peer,
-                kind,
-                dial,
-                address: address.clone(),
-                batch: BatchNo(1),
-            };
+            let up = Event::Up { link: links[end], peer, kind, dial, address: address.clone(), batch: BatchNo(1) };
             self.input(node, up);
-            let granted = Event::Writable {
-                link: links[end],
-                bytes: self.road.buffer,
-            };
+            let granted = Event::Writable { link: links[end], bytes: self.road.buffer };
             self.input(node, granted);
         }
         pipe
@@ -401,12 +353,7 @@ impl Net {
                     self.input(node, Event::Down { link });
                 }
             }
-            Action::Connect {
-                from,
-                to,
-                dial,
-                address,
-            } => {
+            Action::Connect { from, to, dial, address } => {
                 if self.nodes[to].running && self.reach.get(&address) == Some(&Reach::Node(to)) {
                     self.connect(from, to, address.kind(), Some(dial));
                 } else {
@@ -422,11 +369,7 @@ impl Net {
     /// # Panics
     ///
     /// If it is not so within `limit`.
-    pub(super) fn until(
-        &mut self,
-        limit: Duration,
-        mut holds: impl FnMut(&Self) -> bool,
-    ) -> Duration {
+    pub(super) fn until(&mut self, limit: Duration, mut holds: impl FnMut(&Self) -> bool) -> Duration {
         let start = self.now;
         while !holds(self) {
             assert!(
@@ -480,13 +423,7 @@ impl Net {
 
     pub(super) fn send(&mut self, from: usize, to: usize, class: Class, token: u64, bytes: Bytes) {
         let peer = self.nodes[to].key;
-        let event = Event::Send {
-            peer,
-            class,
-            token: Token(token),
-            bytes,
-            batch: BatchNo(1),
-        };
+        let event = Event::Send { peer, class, token: Token(token), bytes, batch: BatchNo(1) };
         self.input(from, event);
     }
 
@@ -497,12 +434,7 @@ impl Net {
 
     pub(super) fn tell(&mut self, node: usize, peer: usize, addresses: &[Address], source: Source) {
         let peer = Some(self.nodes[peer].key);
-        let event = Event::Discovered {
-            peer,
-            addresses: addresses.to_vec(),
-            source,
-            age: Age(7),
-        };
+        let event = Event::Discovered { peer, addresses: addresses.to_vec(), source, age: Age(7) };
         self.input(node, event);
     }
 
@@ -525,11 +457,7 @@ impl Net {
     }
 
     /// The effects of a node that a story asks for.
-    pub(super) fn seen<'a, T: 'a>(
-        &'a self,
-        node: usize,
-        pick: impl Fn(&'a Effect) -> Option<T> + 'a,
-    ) -> Vec<T> {
+    pub(super) fn seen<'a, T: 'a>(&'a self, node: usize, pick: impl Fn(&'a Effect) -> Option<T> + 'a) -> Vec<T> {
         let log = self.nodes[node].log.iter();
         log.filter_map(|(_, effect)| pick(effect)).collect()
     }
@@ -557,12 +485,8 @@ impl Net {
 
     /// How often a peer came up and went down at a node.
     pub(super) fn ups_and_downs(&self, node: usize) -> (usize, usize) {
-        let ups = self.seen(node, |effect| {
-            matches!(effect, Effect::PeerUp { .. }).then_some(())
-        });
-        let downs = self.seen(node, |effect| {
-            matches!(effect, Effect::PeerDown { .. }).then_some(())
-        });
+        let ups = self.seen(node, |effect| matches!(effect, Effect::PeerUp { .. }).then_some(()));
+        let downs = self.seen(node, |effect| matches!(effect, Effect::PeerDown { .. }).then_some(()));
         (ups.len(), downs.len())
     }
 }

@@ -88,14 +88,7 @@ impl Solo {
 
     pub(super) fn up_to(&mut self, link: u64, peer: PeerKey) {
         let link = LinkId(link);
-        self.handle(Event::Up {
-            link,
-            peer,
-            kind: LinkKind::Tcp,
-            dial: None,
-            address: tcp(9),
-            batch: BatchNo(1),
-        });
+        self.handle(Event::Up { link, peer, kind: LinkKind::Tcp, dial: None, address: tcp(9), batch: BatchNo(1) });
         let bytes = 64 * 1024 * 1024;
         self.handle(Event::Writable { link, bytes });
     }
@@ -114,13 +107,7 @@ impl Solo {
     }
 
     pub(super) fn send(&mut self, class: Class, token: u64, bytes: Bytes, batch: u64) {
-        self.put(Event::Send {
-            peer: key(PEER),
-            class,
-            token: Token(token),
-            bytes,
-            batch: BatchNo(batch),
-        });
+        self.put(Event::Send { peer: key(PEER), class, token: Token(token), bytes, batch: BatchNo(batch) });
     }
 
     /// What was transmitted since the last call; of one link.

@@ -1,19 +1,11 @@
 use super::*;
 
 fn settings(name: &str) -> Settings {
-    Settings {
-        name: Some(name.to_owned()),
-        ..Settings::default()
-    }
+    Settings { name: Some(name.to_owned()), ..Settings::default() }
 }
 
 fn layer_of(config: &Config, key: &str) -> Layer {
-    config
-        .values()
-        .into_iter()
-        .find(|(name, ..)| *name == key)
-        .map(|(.., layer)| layer)
-        .unwrap()
+    config.values().into_iter().find(|(name, ..)| *name == key).map(|(.., layer)| layer).unwrap()
 }
 
 #[test]
@@ -37,10 +29,7 @@ fn flags_beat_environment_beats_file_beats_default() {
 fn the_environment_names_keys_in_capitals() {
     let variables = [
         ("TIDINGS_NAME", "ada"),
-        (
-            "TIDINGS_BOOTSTRAP",
-            "/ip4/192.0.2.1/tcp/4001, /dns/example.org/udp/4001/quic-v1",
-        ),
+        ("TIDINGS_BOOTSTRAP", "/ip4/192.0.2.1/tcp/4001, /dns/example.org/udp/4001/quic-v1"),
         ("TIDINGS_NO_MDNS", "1"),
         ("TIDINGS_DIR", "/somewhere"),
         ("PATH", "/bin"),
@@ -52,10 +41,7 @@ fn the_environment_names_keys_in_capitals() {
     assert_eq!(config.mdns, Switch::Off);
     assert_eq!(
         config.bootstrap,
-        [
-            Address::new("/ip4/192.0.2.1/tcp/4001").unwrap(),
-            Address::new("/dns/example.org/udp/4001/quic-v1").unwrap()
-        ]
+        [Address::new("/ip4/192.0.2.1/tcp/4001").unwrap(), Address::new("/dns/example.org/udp/4001/quic-v1").unwrap()]
     );
 }
 
@@ -63,36 +49,25 @@ fn the_environment_names_keys_in_capitals() {
 fn a_switch_that_is_neither_on_nor_off_is_refused() {
     let variables = [("TIDINGS_NO_DIAL".to_owned(), "maybe".to_owned())];
     assert_eq!(
-        Settings::from_environment(variables)
-            .unwrap_err()
-            .to_string(),
+        Settings::from_environment(variables).unwrap_err().to_string(),
         "no_dial = \"maybe\" (from environment) cannot be used: expected true or false"
     );
 }
 
 #[test]
 fn unknown_keys_of_the_file_are_errors() {
-    let error = Settings::from_toml("nmae = \"ada\"")
-        .unwrap_err()
-        .to_string();
+    let error = Settings::from_toml("nmae = \"ada\"").unwrap_err().to_string();
     assert!(error.starts_with("config.toml cannot be read: "), "{error}");
     assert!(error.contains("unknown field `nmae`"), "{error}");
-    assert!(
-        error.ends_with("Correct the file or move it away"),
-        "{error}"
-    );
+    assert!(error.ends_with("Correct the file or move it away"), "{error}");
 }
 
 #[test]
 fn values_that_cannot_be_used_name_their_layer_and_what_is_expected() {
     let refusal = |file: &str| {
-        Config::layers(
-            Settings::default(),
-            Settings::default(),
-            Settings::from_toml(file).unwrap(),
-        )
-        .unwrap_err()
-        .to_string()
+        Config::layers(Settings::default(), Settings::default(), Settings::from_toml(file).unwrap())
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(
         refusal("address = [\"localhost:4001\"]"),
@@ -113,11 +88,7 @@ fn values_that_cannot_be_used_name_their_layer_and_what_is_expected() {
         refusal("name = \"\""),
         "name = \"\" (from config.toml) cannot be used: expected 1 to 64 bytes without control characters"
     );
-    for bootstrap in [
-        "/ip4/192.0.2.1/tcp/0",
-        "/ip4/192.0.2.1",
-        "/ip4/192.0.2.1/tcp/80/ws",
-    ] {
+    for bootstrap in ["/ip4/192.0.2.1/tcp/0", "/ip4/192.0.2.1", "/ip4/192.0.2.1/tcp/80/ws"] {
         assert!(refusal(&format!("bootstrap = [\"{bootstrap}\"]")).contains("a node dials"));
     }
 }
@@ -129,11 +100,7 @@ fn printed_values_are_read_back_as_the_same_configuration() {
     )
     .unwrap();
     let config = Config::layers(Settings::default(), Settings::default(), file).unwrap();
-    let printed: String = config
-        .values()
-        .into_iter()
-        .map(|(key, value, _)| format!("{key} = {value}\n"))
-        .collect();
+    let printed: String = config.values().into_iter().map(|(key, value, _)| format!("{key} = {value}\n")).collect();
     let again = Settings::from_toml(&printed).unwrap();
     let again = Config::layers(Settings::default(), Settings::default(), again).unwrap();
     assert_eq!(again.name, config.name);

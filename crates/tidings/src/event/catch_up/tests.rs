@@ -93,10 +93,7 @@ impl Source for Memory {
     async fn changes(&self, after: At) -> Option<ChangePage> {
         let changes = self.changes.lock().unwrap();
         let after = changes.iter().filter(|change| change.at > Some(after));
-        Some(ChangePage {
-            changes: after.take(PAGE).cloned().collect(),
-            lagged: self.lagged,
-        })
+        Some(ChangePage { changes: after.take(PAGE).cloned().collect(), lagged: self.lagged })
     }
 }
 
@@ -110,10 +107,7 @@ fn drain<T>(stream: &mut (impl futures::Stream<Item = T> + Unpin)) -> Vec<T> {
 }
 
 fn places(events: &[Event]) -> Vec<Option<u64>> {
-    events
-        .iter()
-        .map(|event| event.at().map(|at| at.n))
-        .collect()
+    events.iter().map(|event| event.at().map(|at| at.n)).collect()
 }
 
 #[test]
@@ -125,10 +119,7 @@ fn what_waits_comes_before_what_arrives_and_nothing_twice() {
     memory.add_message(4);
     sender.send(News::Received(Arc::new(batch(4, 1)))).unwrap();
     sender.send(News::Received(Arc::new(batch(6, 2)))).unwrap();
-    let got: Vec<u64> = drain(&mut inbox)
-        .iter()
-        .map(|message| message.at.n)
-        .collect();
+    let got: Vec<u64> = drain(&mut inbox).iter().map(|message| message.at.n).collect();
     assert_eq!(got, [1, 3, 4, 6, 7]);
 }
 
@@ -142,10 +133,7 @@ fn an_inbox_that_was_too_slow_reads_the_database_again() {
         memory.add_message(n);
         sender.send(News::Received(Arc::new(batch(n, 1)))).unwrap();
     }
-    let got: Vec<u64> = drain(&mut inbox)
-        .iter()
-        .map(|message| message.at.n)
-        .collect();
+    let got: Vec<u64> = drain(&mut inbox).iter().map(|message| message.at.n).collect();
     assert_eq!(got, (1..=10).collect::<Vec<_>>());
 }
 
@@ -157,10 +145,7 @@ fn a_released_message_is_read_from_the_database() {
     assert!(drain(&mut inbox).is_empty());
     memory.add_message(5);
     sender.send(News::Released(at(5))).unwrap();
-    let got: Vec<u64> = drain(&mut inbox)
-        .iter()
-        .map(|message| message.at.n)
-        .collect();
+    let got: Vec<u64> = drain(&mut inbox).iter().map(|message| message.at.n).collect();
     assert_eq!(got, [5]);
 }
 
@@ -187,10 +172,7 @@ fn more_than_a_page_of_one_kind_loses_nothing_of_the_other() {
     }
     let (_sender, receiver) = broadcast::channel(8);
     let mut events = Box::pin(follow(memory, receiver, Some(At::default())));
-    let got: Vec<u64> = drain(&mut events)
-        .iter()
-        .filter_map(|event| event.at().map(|at| at.n))
-        .collect();
+    let got: Vec<u64> = drain(&mut events).iter().filter_map(|event| event.at().map(|at| at.n)).collect();
     assert!(got.is_sorted());
     assert_eq!(got.len() as u64, pages + pages / 4);
 }
@@ -215,10 +197,7 @@ fn a_slow_reader_is_told_and_goes_on_from_the_database() {
 
 #[test]
 fn what_the_database_forgot_is_told() {
-    let memory = Memory {
-        lagged: true,
-        ..Memory::default()
-    };
+    let memory = Memory { lagged: true, ..Memory::default() };
     memory.add_change(20);
     let (_sender, receiver) = broadcast::channel(2);
     let mut events = Box::pin(follow(memory, receiver, Some(at(3))));
