@@ -1,6 +1,7 @@
 //! Two real nodes as processes, driven by the program alone.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ fn wait_for(mut command: Command, directory: tempfile::TempDir) -> Running {
 }
 
 fn node(name: &str) -> Running {
-    start(tempfile::tempdir().expect("there is a temporary directory"), name)
+    start(private(), name)
 }
 
 impl Running {
@@ -69,7 +70,8 @@ impl Running {
         let arguments: Vec<&str> = arguments.iter().chain(&["--json"]).copied().collect();
         let output = self.output(&arguments);
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {error}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{arguments:?}: {error}{printed}");
         serde_json::from_slice(&output.stdout).expect("one object of JSON")
     }
 
@@ -90,6 +92,14 @@ impl Running {
         assert_eq!(status.code(), Some(0));
         start.elapsed()
     }
+}
+
+/// A directory that belongs to this user alone, as a node's must.
+fn private() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .permissions(PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .expect("there is a temporary directory")
 }
 
 /// Two nodes that have met by an invite.

@@ -228,7 +228,12 @@ impl<S: Sealer> Engine<S> {
                 }
             })
             .collect();
-        View { peers, contacts: self.contacts.values().cloned().collect(), counters: self.delivery.stats() }
+        View {
+            peers,
+            contacts: self.contacts.values().cloned().collect(),
+            counters: self.delivery.stats(),
+            links: self.links.stats(),
+        }
     }
 
     fn moment(&self, now: Now) -> Moment {

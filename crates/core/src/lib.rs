@@ -17,6 +17,8 @@ pub mod input;
 pub mod interval;
 pub mod links;
 pub mod message;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod output;
 pub mod record;
 mod sessions;

@@ -30,18 +30,16 @@ mod timers;
 mod traffic;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
-
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng as _;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidings_crypto::PeerKey;
 
 pub use address::{Address, AddressError, LinkKind, MAX_ADDRESS_BYTES, Source};
-pub use config::Config;
-pub(crate) use config::Stats;
+pub use config::{Config, Stats};
 pub(crate) use event::{Effect, Event, Token};
 
+#[cfg(test)]
 use crate::class::Class;
 use crate::ids::{BatchNo, CommandId, DialId, LinkId};
 use crate::time::{Age, Instant};
@@ -226,13 +224,9 @@ impl State {
     }
 
     /// Bytes of this class and more urgent ones that wait for the peer's best link.
+    #[cfg(test)]
     pub(crate) fn queued_bytes(&self, peer: &PeerKey, class: Class) -> u64 {
         self.best_link(peer).map_or(0, |link| link.queue.bytes_up_to(class))
-    }
-
-    /// The smoothed round trip of the peer's best link.
-    pub(crate) fn round_trip(&self, peer: &PeerKey) -> Option<Duration> {
-        self.best_link(peer)?.liveness.round_trip()
     }
 
     fn best_link(&self, peer: &PeerKey) -> Option<&Link> {

@@ -19,6 +19,8 @@ pub struct View {
     pub contacts: Vec<Contact>,
     /// Counts since the start.
     pub counters: Counters,
+    /// Counts of links since the start.
+    pub links: crate::links::Stats,
 }
 
 /// A peer as this node knows it.

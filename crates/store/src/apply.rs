@@ -20,6 +20,7 @@ const RETENTION_MS: u64 = 24 * 3_600_000;
 pub(crate) const MAX_EVENTS: i64 = 100_000;
 
 /// Applies one batch within a transaction.
+#[expect(clippy::wildcard_enum_match_arm, reason = "one record of many is looked for")]
 pub(crate) fn batch(transaction: &Transaction<'_>, records: &[Record]) -> Done {
     fail::fail_point!("store::before_write");
     let age = records.iter().rev().find_map(|record| match record {

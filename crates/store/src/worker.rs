@@ -55,7 +55,6 @@ pub struct WorkerHandle {
 
 impl Worker {
     /// Starts the thread. `reply` is called on it.
-    #[expect(clippy::new_ret_no_self, reason = "the handle is what callers hold")]
     pub fn spawn(store: Store, reply: Box<dyn FnMut(WorkerReply) + Send>) -> WorkerHandle {
         let (requests, queue) = sync_channel(MAX_REQUESTS);
         let ballast = Ballast::beside(store.path());
@@ -158,6 +157,7 @@ impl Shop {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all but batches end the group")]
     /// Serves a request and, if it is a batch, all batches queued behind it. `false` ends the thread.
     fn serve(&mut self, first: Request, queue: &Receiver<Request>) -> bool {
         let mut group = Group::default();
@@ -248,6 +248,7 @@ fn is_news(record: &Record) -> bool {
 }
 
 /// Roughly what a record takes on disk.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others carry no content")]
 fn bytes_of(record: &Record) -> u64 {
     let bytes = match record {
         Record::Accepted(batch) => batch.messages.iter().map(|message| message.encoded.len()).sum(),

@@ -70,6 +70,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
     pub(super) async fn connect(peer: PeerId, address: Multiaddr) -> Result<Self> {
         let mut swarm = swarm()?;
         swarm.dial(address)?;
@@ -84,6 +85,7 @@ impl Asker {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
     pub(super) async fn measure(&mut self, window: usize, time: Duration, payload: &[u8; PAYLOAD_BYTES]) -> Sample {
         let mut sample = Sample::default();
         let mut asked = std::collections::HashMap::new();

@@ -15,7 +15,7 @@ use member::Member;
 
 /// Start some real nodes here, send messages, kill one, and prove that everything arrived exactly once
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// How many nodes, 3 to 8
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(3..=8))]
     nodes: u8,

@@ -37,39 +37,39 @@ impl Default for Config {
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stats {
+pub struct Stats {
     /// Links that are open now.
-    pub(crate) links: u64,
+    pub links: u64,
     /// Peers that can be sent to now.
-    pub(crate) neighbours: u64,
+    pub neighbours: u64,
     /// Dials begun.
-    pub(crate) dials: u64,
+    pub dials: u64,
     /// Dials that came to nothing.
-    pub(crate) dials_failed: u64,
+    pub dials_failed: u64,
     /// Bytes read from links.
-    pub(crate) bytes_in: u64,
+    pub bytes_in: u64,
     /// Bytes handed to links.
-    pub(crate) bytes_out: u64,
+    pub bytes_out: u64,
     /// Parcels handed to a link to their last byte.
-    pub(crate) parcels_sent: u64,
+    pub parcels_sent: u64,
     /// Parcels that went to another link because theirs ended or fell silent.
-    pub(crate) parcels_moved: u64,
+    pub parcels_moved: u64,
     /// Parcels that no link carries any more.
-    pub(crate) parcels_lost: u64,
+    pub parcels_lost: u64,
     /// Frames that answer somebody, and found their link's queue full.
-    pub(crate) frames_dropped: u64,
+    pub frames_dropped: u64,
     /// Whole parcels read.
-    pub(crate) parcels_received: u64,
+    pub parcels_received: u64,
     /// Times a link fell silent.
-    pub(crate) suspects: u64,
+    pub suspects: u64,
     /// Links closed because another one of the same peer stays.
-    pub(crate) replaced: u64,
+    pub replaced: u64,
     /// Links refused because another holder of the same key answers.
-    pub(crate) second_holders: u64,
+    pub second_holders: u64,
     /// Links refused because of a bound or a pause.
-    pub(crate) refused: u64,
+    pub refused: u64,
     /// Times a peer broke the rules of a link.
-    pub(crate) strikes: u64,
+    pub strikes: u64,
     /// Peers and addresses that were not taken up because a table was full.
-    pub(crate) table_full: u64,
+    pub table_full: u64,
 }

@@ -183,6 +183,7 @@ impl Queue {
     }
 
     /// Bytes of this class and more urgent ones that were not taken.
+    #[cfg(test)]
     pub(super) fn bytes_up_to(&self, class: Class) -> u64 {
         self.lanes.iter().take(class.index() + 1).map(|lane| lane.bytes).sum()
     }
