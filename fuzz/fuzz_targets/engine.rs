@@ -1,4 +1,6 @@
 //! Fuzzes `tidings_fuzz::engine`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidings_fuzz::engine(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    tidings_fuzz::engine(bytes);
+});

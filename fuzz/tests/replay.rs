@@ -31,11 +31,10 @@ fn kept_inputs_break_no_promise() {
 }
 
 #[test]
-fn every_seed_is_for_a_target_and_breaks_no_promise() {
+fn every_seed_is_taken_by_its_target() {
     for (target, name, bytes) in seeds::all() {
         let (_, run) = TARGETS.iter().find(|(known, _)| *known == target).unwrap();
-        println!("{target} {name}");
-        run(&bytes);
+        assert!(run(&bytes), "{target} refuses {name}");
     }
 }
 

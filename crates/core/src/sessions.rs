@@ -290,9 +290,9 @@ impl<S: Sealer> State<S> {
     }
 
     /// Seals control items about this node's own flows (`FlowState`, `Query`) under the receipt key of the session
-    /// it began.
+    /// it began, once the other end is known to have that.
     pub(crate) fn state(&self, peer: &PeerKey, controls: &[Control]) -> Result<Sealed, CannotSeal> {
-        let (_, session) = self.out.get(peer).ok_or(CannotSeal::NoKey)?;
+        let (_, session) = self.out.get(peer).filter(|(_, session)| session.confirmed).ok_or(CannotSeal::NoKey)?;
         let key =
             if session.key_confirmed { &session.key } else { session.previous_key.as_ref().unwrap_or(&session.key) };
         under_key(self.own, key, Direction::FromInitiator, controls)

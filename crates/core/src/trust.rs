@@ -4,6 +4,7 @@
 //! counted and shown, and admission runs on fixed numbers; docs/spec/wire.md §7.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tidings_crypto::PeerKey;
 
@@ -116,17 +117,16 @@ impl State {
             credit: BURST,
             refilled: now,
         });
+        // Whole milliseconds only; the rest is earned with the next call, however often that comes.
         let earned = u64::try_from(now.since(conduct.refilled).as_millis()).unwrap_or(u64::MAX);
         conduct.credit = conduct.credit.saturating_add(earned.saturating_mul(REFILL) / 1000).min(BURST);
-        conduct.refilled = conduct.refilled.max(now);
+        conduct.refilled = conduct.refilled + Duration::from_millis(earned);
         conduct
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -25,8 +25,6 @@ const EXPIRY_PAGE: usize = 256;
 const TELL_MIN: Duration = Duration::from_secs(5);
 /// The longest such wait.
 const TELL_MAX: Duration = Duration::from_mins(5);
-/// The most flow statements in one parcel.
-const MAX_STATEMENTS: usize = 5;
 
 /// A flow to a recipient in memory.
 #[derive(Debug)]
@@ -69,11 +67,13 @@ pub(super) struct Expiry {
     next: Option<Age>,
     after: ExpiryPlace,
     asked: bool,
+    /// The earliest that was accepted since the question: the answer does not know it.
+    meanwhile: Option<Age>,
 }
 
 impl Expiry {
     pub(super) fn new(next: Option<Age>) -> Self {
-        Self { next, after: ExpiryPlace::default(), asked: false }
+        Self { next, after: ExpiryPlace::default(), asked: false, meanwhile: None }
     }
 
     pub(super) fn due(&self) -> Option<Age> {
@@ -81,7 +81,14 @@ impl Expiry {
     }
 
     pub(super) fn at_latest(&mut self, deadline: Age) {
-        self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
+        let earliest = if self.asked { &mut self.meanwhile } else { &mut self.next };
+        *earliest = Some(earliest.map_or(deadline, |next| next.min(deadline)));
+    }
+
+    fn answered(&mut self, after: ExpiryPlace, next: Option<Age>) {
+        self.asked = false;
+        self.after = after;
+        self.next = [next, self.meanwhile.take()].into_iter().flatten().min();
     }
 }
 
@@ -172,6 +179,29 @@ impl Flow {
         seqs
     }
 
+    /// What had ended here and is whole at the recipient all the same: it has not ended.
+    fn take_late(&mut self, receipt: &Receipt) -> IntervalSet {
+        let mut late = receipt.delivered.intersection(&self.record.untold);
+        for (first, parts) in &self.multipart {
+            let message = IntervalSet::of(*first, first + u64::from(*parts) - 1);
+            // Parts that arrived before word of the end do not make a message.
+            if !receipt.delivered.covers(&message) {
+                late.subtract(&message);
+            }
+        }
+        self.record.untold.subtract(&late);
+        self.record.void.subtract(&late);
+        late
+    }
+
+    /// Parts that another database held are not in the one that answers now: they are sent again.
+    fn forget_partial(&mut self) {
+        let partial = std::mem::take(&mut self.record.partial);
+        if let Some(first) = partial.first() {
+            self.rewind(first);
+        }
+    }
+
     /// Raises the floor over everything that is done.
     fn raise_floor(&mut self) {
         let record = &mut self.record;
@@ -182,8 +212,8 @@ impl Flow {
             set.remove_below(record.floor);
         }
         self.sealed.remove_below(record.floor);
-        let (floor, unacknowledged) = (record.floor, &record.unacknowledged);
-        self.multipart.retain(|first, parts| *first + u64::from(*parts) > floor || unacknowledged.contains(*first));
+        let record = &self.record;
+        self.multipart.retain(|first, parts| is_in_use(record, *first, *parts));
     }
 
     /// The bytes that so many of the undone messages take, on average.
@@ -235,7 +265,7 @@ impl Outgoing {
             snapshot.out_flows.iter().map(|record| (record.flow, Flow::new(record.clone()))).collect();
         for (flow, first, parts) in &snapshot.out_multipart {
             if let Some(flow) = flows.get_mut(flow)
-                && (first + u64::from(*parts) > flow.record.floor || flow.record.unacknowledged.contains(*first))
+                && is_in_use(&flow.record, *first, *parts)
             {
                 flow.multipart.insert(*first, *parts);
             }
@@ -337,6 +367,13 @@ impl Outgoing {
     /// The flows to a peer, most urgent first.
     pub(super) fn of_peer(&self, peer: &PeerKey) -> Vec<FlowId> {
         Class::ALL.iter().filter_map(|class| self.by_peer.get(&(*peer, *class)).copied()).collect()
+    }
+
+    /// What a peer is to be told of messages that ended: at most one statement for each class.
+    fn untold(&self, peer: &PeerKey) -> Vec<Control> {
+        let flows = self.of_peer(peer).into_iter().filter_map(|id| self.flows.get(&id));
+        let untold = flows.filter(|flow| !flow.record.untold.is_empty());
+        untold.map(|flow| Control::FlowState(flow.statement())).collect()
     }
 
     pub(super) fn waiting(&self) -> u64 {
@@ -446,29 +483,32 @@ impl State {
             self.effects.push_back(Effect::Evidence(peer, crate::trust::Evidence::BadFlow));
             return;
         }
+        let renewed = flow.record.incarnation.is_some_and(|known| known != receipt.incarnation);
         if flow.record.incarnation != Some(receipt.incarnation) {
-            // Parts that another database held are not in this one.
-            flow.record.partial = IntervalSet::new();
+            flow.forget_partial();
             flow.record.incarnation = Some(receipt.incarnation);
             self.outgoing.changed.insert(receipt.flow);
         }
         let before = flow.undone();
-        let old_floor = flow.record.floor;
-        let late = receipt.delivered.intersection(&flow.record.untold);
+        let told = flow.record.untold.clone();
+        let late = flow.take_late(receipt);
         let mut news = receipt.delivered.difference(&flow.record.delivered);
         news.subtract(&flow.record.partial);
-        news.remove_below(old_floor);
+        news.subtract(&flow.record.void);
+        news.remove_below(flow.record.floor);
         news.union_with(&late);
-        flow.record.void.subtract(&late);
         let whole = flow.deliver(news.clone());
         let lost = outcome_unknown(flow, receipt);
-        let told = flow.record.untold.clone();
         flow.record.untold.subtract(&receipt.void);
-        flow.record.untold.subtract(&receipt.delivered);
         flow.record.untold.remove_below(receipt.floor);
         let acknowledged = acknowledged_by(flow, receipt);
         flow.record.unacknowledged.subtract(&acknowledged);
-        if news.is_empty() && acknowledged.is_empty() && lost.is_empty() && told == flow.record.untold {
+        if renewed {
+            self.tell_new_database(peer);
+        }
+        let Some(flow) = self.outgoing.flows.get_mut(&receipt.flow) else { return };
+        let settled = news.is_empty() && acknowledged.is_empty() && lost.is_empty() && told == flow.record.untold;
+        if settled && !renewed {
             return;
         }
         flow.record.touched = now.age;
@@ -477,10 +517,9 @@ impl State {
         let class = flow.record.class;
         let share = flow.share(before, whole.count());
         flow.raise_floor();
-        let untold = flow.record.untold.is_empty();
         self.quota.give(class, share);
         self.outgoing.changed.insert(receipt.flow);
-        if untold {
+        if self.outgoing.untold(&peer).is_empty() {
             self.outgoing.tells.remove(&peer);
         }
         if !delivered.is_empty() {
@@ -572,9 +611,7 @@ impl State {
         after: ExpiryPlace,
         next: Option<Age>,
     ) {
-        self.expiry.asked = false;
-        self.expiry.after = after;
-        self.expiry.next = next;
+        self.expiry.answered(after, next);
         for (flow, first, count) in batches {
             self.end(now, *flow, &IntervalSet::of(*first, first + count.saturating_sub(1)), Ending::Expired);
         }
@@ -584,7 +621,7 @@ impl State {
     /// Tells a peer what ended, at once and again until a receipt names it.
     fn tell(&mut self, now: Moment, peer: PeerKey) {
         self.outgoing.tells.remove(&peer);
-        if self.can_send(now.mono, &peer) {
+        if self.reachable.contains_key(&peer) {
             self.outgoing.tells.insert(peer, (now.mono, TELL_MIN));
             self.tell_due(now);
         }
@@ -609,21 +646,24 @@ impl State {
             self.outgoing.tells.iter().filter(|(_, (due, _))| *due <= now.mono).map(|(peer, _)| *peer).collect();
         for peer in due {
             let Some((_, wait)) = self.outgoing.tells.remove(&peer) else { continue };
-            let statements: Vec<_> = self
-                .outgoing
-                .of_peer(&peer)
-                .iter()
-                .filter_map(|id| self.outgoing.flows.get(id))
-                .filter(|flow| !flow.record.untold.is_empty())
-                .map(|flow| Control::FlowState(flow.statement()))
-                .take(MAX_STATEMENTS)
-                .collect();
+            let statements = self.outgoing.untold(&peer);
             if statements.is_empty() || !self.reachable.contains_key(&peer) {
                 continue;
             }
             let again = now.mono + self.jittered(wait);
             self.outgoing.tells.insert(peer, (again, (wait * 2).min(TELL_MAX)));
             self.effects.push_back(Effect::State { peer, controls: statements });
+        }
+    }
+
+    /// A peer has a new database. What its messages follow in other flows may be done here: it learns that, else
+    /// they would wait for ever.
+    fn tell_new_database(&mut self, peer: PeerKey) {
+        let flows = self.outgoing.of_peer(&peer).into_iter();
+        let flows = flows.filter_map(|id| self.outgoing.flows.get(&id)).filter(|flow| flow.record.floor > 0);
+        let controls: Vec<_> = flows.map(|flow| Control::FlowState(flow.statement())).collect();
+        if !controls.is_empty() {
+            self.effects.push_back(Effect::State { peer, controls });
         }
     }
 
@@ -647,6 +687,12 @@ impl State {
             }
         }
     }
+}
+
+/// Whether the parts of a message still matter: it is not done, not known to be consumed, or its end is not told.
+fn is_in_use(record: &OutFlow, first: Seq, parts: u32) -> bool {
+    let end = first + u64::from(parts);
+    end > record.floor || record.unacknowledged.contains(first) || record.untold.contains(first)
 }
 
 /// A recipient whose floor is above ours has taken messages as done that we have not finished: this database was

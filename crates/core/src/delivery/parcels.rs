@@ -210,6 +210,10 @@ impl State {
     /// Seals and sends what waits for a peer, as far as window and batching allow.
     pub(super) fn pump(&mut self, now: Moment, peer: PeerKey) {
         self.parcels.lingering.remove(&peer);
+        if !self.reachable.contains_key(&peer) {
+            self.outgoing.forget_loaded(&peer);
+            return;
+        }
         if !self.can_send(now.mono, &peer) || self.reachable.get(&peer).is_none_or(|reach| reach.no_card) {
             return;
         }
@@ -369,14 +373,19 @@ impl State {
 
     pub(super) fn on_not_sealed(&mut self, no: OutParcelNo) {
         let Some(live) = self.parcels.remove(no) else { return };
-        if let (Stage::Sealing(messages), Some(flow)) = (live.stage, self.outgoing.flows.get_mut(&live.flow)) {
-            flow.sealed.subtract(&live.seqs);
-            flow.put_back(messages);
+        match (live.stage, self.outgoing.flows.get_mut(&live.flow)) {
+            (Stage::Sealing(messages), Some(flow)) => {
+                flow.sealed.subtract(&live.seqs);
+                flow.put_back(messages);
+            }
+            // The peer went away meanwhile: they are read again for the next path.
+            _ => self.unseal(live.flow, &live.seqs),
         }
     }
 
     /// Sends a parcel, or finds that it has nothing left to carry or must be sealed anew.
     fn attempt(&mut self, now: Moment, no: OutParcelNo) {
+        self.parcels.set_retry(no, None);
         let Some(live) = self.parcels.live.get_mut(&no) else { return };
         let Some(flow) = self.outgoing.flows.get(&live.flow) else { return };
         let outstanding = flow.outstanding(&live.seqs);

@@ -2,7 +2,7 @@
 
 use crate::class::Class;
 
-/// The share of the outbox that a class and those less urgent may fill, in percent.
+/// How full the outbox may be for a class to be taken, in percent.
 const SHARES: [u64; 5] = [100, 95, 85, 70, 50];
 
 /// Bytes that wait, by class.
@@ -23,7 +23,11 @@ impl Quota {
 
     /// Takes room for a message, if its class has any left.
     pub(super) fn take(&mut self, class: Class, bytes: u64) -> bool {
-        let fits = self.bytes().saturating_add(bytes) <= self.limit / 100 * SHARES[class.index()];
+        // The bounds of the more urgent classes hold too: each is for the class and all below it.
+        let fits = SHARES.iter().enumerate().take(class.index() + 1).all(|(bound, share)| {
+            let below: u64 = self.used[bound..].iter().sum();
+            below.saturating_add(bytes) <= self.limit / 100 * share
+        });
         if fits {
             self.used[class.index()] += bytes;
         }
@@ -51,6 +55,7 @@ mod tests {
         assert!(quota.take(Class::Critical, 150));
         assert!(!quota.take(Class::Critical, 1));
         quota.give(Class::Bulk, 500);
+        quota.give(Class::Normal, 1);
         assert!(quota.take(Class::Bulk, 1));
     }
 }

@@ -1,0 +1,116 @@
+//! Words that stories use.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidings_core::Command;
+use tidings_core::class::Class;
+use tidings_core::ids::{CommandId, MessageId};
+use tidings_core::message::{DEFAULT_LIFETIME, MessageState, Submission};
+use tidings_crypto::PeerKey;
+
+use crate::net::Net;
+
+/// A message with this text.
+pub fn note(to: PeerKey, text: impl Into<String>) -> Submission {
+    Submission {
+        to,
+        class: Class::Normal,
+        lifetime: DEFAULT_LIFETIME,
+        kind: "note".to_owned(),
+        payload: Bytes::from(text.into()),
+        stream: None,
+        headers: Vec::new(),
+        reply_to: None,
+        retry_of: None,
+        idempotency: None,
+    }
+}
+
+/// What a parcel of text looks like when it is large.
+pub fn large(label: u8, bytes: usize) -> Bytes {
+    (0..bytes).map(|at| label ^ (at % 251) as u8).collect::<Vec<_>>().into()
+}
+
+impl Net {
+    /// A node submits messages in one call.
+    pub fn submit(&mut self, node: usize, submissions: Vec<Submission>) -> CommandId {
+        self.command(node, Command::Submit(submissions))
+    }
+
+    /// A node sends a text to another, and it is accepted.
+    pub fn send(&mut self, from: usize, to: usize, text: &str) -> MessageId {
+        let to = self.nodes[to].key();
+        self.send_it(from, note(to, text))
+    }
+
+    pub fn send_it(&mut self, from: usize, submission: Submission) -> MessageId {
+        let call = self.submit(from, vec![submission]);
+        self.run_until("the call is answered", |net| net.nodes[from].app.replies.contains_key(&call));
+        self.nodes[from].app.accepted(call)[0].expect("accepted").id
+    }
+
+    pub fn state(&self, node: usize, id: MessageId) -> MessageState {
+        self.nodes[node].store.state(id).expect("a message of this node")
+    }
+
+    /// Runs until every message that was accepted anywhere is acknowledged, or has ended.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        self.run_until("everything is acknowledged", Self::is_settled);
+        // The events that tell it follow when it is durable.
+        self.run_for(Duration::from_millis(100));
+    }
+
+    fn is_settled(&self) -> bool {
+        self.nodes.iter().all(|node| {
+            node.engine.is_some()
+                && node.app.is_answered()
+                && node.app.sent.keys().all(|id| {
+                    let state = node.store.state(*id);
+                    state == Some(MessageState::Acknowledged) || state.is_some_and(MessageState::is_ended)
+                })
+        })
+    }
+
+    /// Checks that what was accepted for a node is what it was shown, that streams kept their order, and that
+    /// nobody is accused of anything.
+    #[track_caller]
+    pub fn check(&self) {
+        for (index, node) in self.nodes.iter().enumerate() {
+            for (id, sent) in &node.app.sent {
+                let recipient = self.nodes.iter().find(|other| other.key() == sent.to).expect("a recipient");
+                let shown = recipient.app.shown.iter().find(|shown| shown.id == *id && shown.from == node.key());
+                let state = node.store.state(*id);
+                match shown {
+                    Some(shown) => assert_eq!(shown.payload, sent.payload, "{id:?}"),
+                    None => assert!(state.is_some_and(MessageState::is_ended), "{id:?} of node {index} is lost: {state:?}"),
+                }
+            }
+            self.check_streams(index);
+            let accused = node.engine().view().peers.into_iter().find(|peer| !peer.evidence.is_empty());
+            assert!(accused.is_none(), "node {index} accuses {accused:?}");
+        }
+    }
+
+    /// A stream's messages were accepted in the order of their calls: within one class that is the order of ids.
+    fn check_streams(&self, index: usize) {
+        let node = &self.nodes[index];
+        for from in &self.nodes {
+            let mut last = std::collections::BTreeMap::new();
+            for shown in node.app.shown.iter().filter(|shown| shown.from == from.key() && shown.stream.is_some()) {
+                let before = last.insert((shown.stream.clone(), shown.id.flow), shown.id.seq);
+                assert!(before.is_none_or(|seq| seq < shown.id.seq), "out of order: {shown:?} after {before:?}");
+            }
+        }
+    }
+
+    /// Texts that a node was shown, of another one's.
+    pub fn texts(&self, at: usize, from: usize) -> Vec<String> {
+        self.nodes[at].app.texts(self.nodes[from].key())
+    }
+
+    pub fn seconds(&mut self, seconds: u64) {
+        self.run_for(Duration::from_secs(seconds));
+    }
+}
