@@ -2,7 +2,9 @@
 #![expect(clippy::print_stdout, reason = "a task talks to a terminal")]
 
 mod codegen;
+mod fuzz;
 mod layers;
+mod steps;
 mod suite;
 
 use std::path::{Path, PathBuf};
@@ -10,10 +12,14 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test               run every test there is
-  layers             check that imports point down the drawing of ARCHITECTURE.md
-  codegen [--check]  write the Rust types of docs/spec/*.proto, or check that they are current
-  fuzz [--seconds N] fuzz every decoder, 300 seconds each";
+  test                           run every test there is
+  layers                         check that the tree is like its drawing in ARCHITECTURE.md
+  codegen [--check]              write the Rust types of docs/spec/*.proto, or check that they are current
+  fuzz [--seconds N] [TARGET]…   fuzz the decoders, 300 seconds each
+  soak                           fuzz every decoder, then run the tests that take too long for every change";
+
+/// How long a decoder is fuzzed.
+const FUZZ_SECONDS: u64 = 300;
 
 fn main() -> anyhow::Result<ExitCode> {
     let root = root();
@@ -24,13 +30,21 @@ fn main() -> anyhow::Result<ExitCode> {
         ["layers"] => Ok(report(&layers::violations(&root)?)),
         ["codegen"] => codegen::write(&root).map(|()| ExitCode::SUCCESS),
         ["codegen", "--check"] => Ok(report(&codegen::stale(&root)?)),
-        ["fuzz"] => suite::fuzz(&root, 300),
-        ["fuzz", "--seconds", seconds] => suite::fuzz(&root, seconds.parse()?),
+        ["fuzz", "--seconds", seconds, ref targets @ ..] => fuzz::command(&root, seconds.parse()?, targets),
+        ["fuzz", ref targets @ ..] => fuzz::command(&root, FUZZ_SECONDS, targets),
+        ["soak"] => soak(&root),
         _ => {
             eprintln!("{USAGE}");
             Ok(ExitCode::from(2))
         }
     }
+}
+
+fn soak(root: &Path) -> anyhow::Result<ExitCode> {
+    let mut steps = steps::Steps::default();
+    fuzz::fuzz(root, FUZZ_SECONDS, &[], &mut steps)?;
+    suite::long_tests(root, &mut steps)?;
+    Ok(steps.close())
 }
 
 fn root() -> PathBuf {

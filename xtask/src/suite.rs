@@ -1,29 +1,21 @@
 //! Runs every test there is, and says what it could not run and why.
 
-use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-/// What a build needs beside Rust: (program, how Debian names it, what for).
+use crate::steps::{Outcome, Steps, cargo, has};
+
+/// What a build needs beside Rust: the program, the package that has it on Debian, what it is for.
 const TOOLS: [(&str, &str, &str); 4] = [
-    ("git", "git", "the tree's own list of files"),
+    ("git", "git", "the sources that cargo fetches"),
     ("make", "make", "OpenSSL, under the encrypted database"),
     ("perl", "perl", "OpenSSL, under the encrypted database"),
-    ("cc", "gcc", "SQLCipher and the TLS library"),
+    ("cc", "gcc libc6-dev", "SQLCipher and the TLS library"),
 ];
 
-/// One step of the suite.
-enum Outcome {
-    /// With the tests that its runner counted.
-    Ran {
-        passed: u64,
-        failed: u64,
-        ok: bool,
-    },
-    NotRun(String),
-}
+const INSTALL_DENY: &str = "install it with `cargo install --locked cargo-deny`";
 
 /// Runs the whole suite.
 pub(crate) fn test(root: &Path) -> Result<ExitCode> {
@@ -36,66 +28,22 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
         println!("on Debian: apt-get install {}", packages.join(" "));
         return Ok(ExitCode::from(2));
     }
-    let cargo = |arguments: &[&str]| cargo(root, arguments);
-    let steps: Vec<(&str, Outcome)> = vec![
-        ("formatting", if_component("rustfmt", || cargo(&["fmt", "--all", "--check"]))?),
-        (
-            "clippy",
-            if_component("clippy", || {
-                cargo(&["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
-            })?,
-        ),
-        ("tests", cargo(&["test", "--release", "--workspace"])?),
-        ("cargo deny", deny(root)?),
-    ];
-    Ok(summary(&steps))
+    let mut steps = Steps::default();
+    steps.push("formatting", if_component("rustfmt", || cargo(root, &["fmt", "--all", "--check"]))?);
+    let lints = ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+    steps.push("lints", if_component("clippy", || cargo(root, &lints))?);
+    // Among them: the layers, generated code, openapi.json, the fuzz corpora, the examples in the docs.
+    steps.push("tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast"])?);
+    steps.push("network namespaces", namespaces(root)?);
+    steps.push("licences, bans and sources", deny(root)?);
+    steps.push("advisories", advisories(root)?);
+    Ok(steps.close())
 }
 
-/// Fuzzes every decoder for so many seconds.
-pub(crate) fn fuzz(root: &Path, seconds: u64) -> Result<ExitCode> {
-    let mut steps = Vec::new();
-    let targets = root.join("fuzz/fuzz_targets");
-    for entry in std::fs::read_dir(&targets).with_context(|| format!("cannot read {}", targets.display()))? {
-        let path = entry?.path();
-        let Some(target) = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned) else { continue };
-        let limit = format!("-max_total_time={seconds}");
-        let corpus = format!("fuzz/corpus/{target}");
-        let arguments = ["+nightly", "fuzz", "run", &target, &corpus, "--", &limit];
-        steps.push((target.clone(), cargo(root, &arguments)?));
-    }
-    let named: Vec<_> = steps.iter().map(|(name, outcome)| (name.as_str(), outcome)).collect();
-    for (name, outcome) in &named {
-        println!("{name}: {}", sentence(outcome));
-    }
-    let failed = named.iter().any(|(_, outcome)| matches!(outcome, Outcome::Ran { ok: false, .. }));
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn summary(steps: &[(&str, Outcome)]) -> ExitCode {
-    println!();
-    let (mut passed, mut failed) = (0, 0);
-    for (name, outcome) in steps {
-        println!("{name}: {}", sentence(outcome));
-        if let Outcome::Ran { passed: p, failed: f, ok } = outcome {
-            passed += p + u64::from(*p == 0 && *ok);
-            failed += f + u64::from(*f == 0 && !ok);
-        }
-    }
-    println!("\n{passed} passed, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn sentence(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Ran { passed: 0, ok: true, .. } => "passed".to_owned(),
-        Outcome::Ran { ok: false, passed: 0, failed: 0 } => "failed".to_owned(),
-        Outcome::Ran { passed, failed, .. } => format!("{passed} passed, {failed} failed"),
-        Outcome::NotRun(why) => format!("not run: {why}"),
-    }
-}
-
-fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+/// Runs the tests that are marked `ignored` because they take long.
+pub(crate) fn long_tests(root: &Path, steps: &mut Steps) -> Result<()> {
+    steps.push("long tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast", "--", "--ignored"])?);
+    Ok(())
 }
 
 fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
@@ -106,61 +54,44 @@ fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Resul
     }
 }
 
+/// The lab's tests between network namespaces, marked `ignored` because they need root.
+fn namespaces(root: &Path) -> Result<Outcome> {
+    const TESTS: &str = "namespaces";
+    if !root.join("lab/tests").join(TESTS).with_extension("rs").exists() {
+        return Ok(Outcome::NotRun("there is none".to_owned()));
+    }
+    if !has("ip") {
+        return Ok(Outcome::NotRun("`ip` is missing; on Debian: apt-get install iproute2".to_owned()));
+    }
+    if !can_unshare() {
+        return Ok(Outcome::NotRun("only root can make network namespaces".to_owned()));
+    }
+    cargo(root, &["test", "--release", "--package", "tidings-lab", "--test", TESTS, "--", "--ignored"])
+}
+
+/// Whether this user may make a network namespace: makes one and removes it.
+fn can_unshare() -> bool {
+    let name = format!("tidings-probe-{}", std::process::id());
+    let netns = |verb| Command::new("ip").args(["netns", verb, &name]).output().is_ok_and(|o| o.status.success());
+    netns("add") && netns("delete")
+}
+
 fn deny(root: &Path) -> Result<Outcome> {
     if !has("cargo-deny") {
-        return Ok(Outcome::NotRun("install it with `cargo install --locked cargo-deny`".to_owned()));
+        return Ok(Outcome::NotRun(INSTALL_DENY.to_owned()));
     }
-    let advisories = cargo(root, &["deny", "check", "advisories"])?;
-    if matches!(advisories, Outcome::Ran { ok: false, .. }) {
-        println!("advisories could not be checked here: their database cannot be had, or it names one");
-    }
-    cargo(root, &["deny", "check", "licenses", "bans", "sources"])
+    // Duplicates are counted, not listed: a screenful each.
+    cargo(root, &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
 }
 
-/// Runs cargo, passes its output on, and adds up the closing lines of the test runners.
-fn cargo(root: &Path, arguments: &[&str]) -> Result<Outcome> {
-    println!("\n$ cargo {}", arguments.join(" "));
-    let mut command = Command::new("cargo");
-    if !std::io::stdout().is_terminal() {
-        command.env("CARGO_TERM_PROGRESS_WHEN", "never");
+/// Known holes in what is used. Their database is on the network, and without it this says nothing.
+fn advisories(root: &Path) -> Result<Outcome> {
+    if !has("cargo-deny") {
+        return Ok(Outcome::NotRun(INSTALL_DENY.to_owned()));
     }
-    let mut child = command
-        .args(arguments)
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo")?;
-    let (mut passed, mut failed) = (0, 0);
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            let line = line?;
-            println!("{line}");
-            if let Some((p, f)) = closing(&line) {
-                passed += p;
-                failed += f;
-            }
-        }
+    let fetched = Command::new("cargo").args(["deny", "fetch", "db"]).current_dir(root).output()?;
+    if !fetched.status.success() {
+        return Ok(Outcome::NotRun("the database of advisories cannot be fetched".to_owned()));
     }
-    Ok(Outcome::Ran { passed, failed, ok: child.wait()?.success() })
-}
-
-/// `test result: ok. 12 passed; 0 failed; …`
-fn closing(line: &str) -> Option<(u64, u64)> {
-    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let count = |word: &str| {
-        let part = counts.split("; ").find(|part| part.ends_with(word))?;
-        part.split(' ').next()?.parse().ok()
-    };
-    Some((count("passed")?, count("failed")?))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn closing_lines_are_counted() {
-        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s";
-        assert_eq!(super::closing(line), Some((12, 3)));
-        assert_eq!(super::closing("test a ... ok"), None);
-    }
+    cargo(root, &["deny", "check", "--disable-fetch", "advisories"])
 }

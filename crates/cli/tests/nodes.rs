@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tidings_api::client::Client;
+use tidings_api::types::SendRequest;
 
 /// A node that runs, in a directory of its own.
 struct Running {
@@ -261,4 +263,28 @@ fn a_node_that_ran_out_of_descriptors_serves_again_when_there_are_some() {
     assert!(held.len() > 96, "the kernel takes what the node cannot");
     drop(held);
     assert_eq!(ada.json(&["status"])["state"], "active");
+}
+
+#[test]
+fn a_request_prints_its_reply_and_acknowledges_it() {
+    let (ada, bob) = pair();
+    let request = program(bob.directory.path())
+        .args(["send", "ada", "ping", "--wait", "reply", "--timeout", "60s", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program was built with the tests");
+    let received = ada.json(&["receive", "--count", "1"]);
+    let reply =
+        SendRequest { reply_to: received["id"].as_str().map(str::to_owned), ..SendRequest::new("bob", b"pong") };
+    let runtime = tokio::runtime::Runtime::new().expect("there are threads");
+    let sent = runtime.block_on(async {
+        let client = Client::connect(ada.directory.path()).await?;
+        client.send(&reply, "a key").await
+    });
+    let sent = sent.expect("the reply is accepted");
+    let output = request.wait_with_output().expect("the program is our child");
+    assert_eq!(output.status.code(), Some(0));
+    let printed: Value = serde_json::from_slice(&output.stdout).expect("one object of JSON");
+    assert_eq!((&printed["id"], &printed["payload"]), (&sent.id.into(), &"pong".into()));
+    assert_eq!(bob.json(&["inbox"])["messages"], serde_json::json!([]));
 }

@@ -234,7 +234,7 @@ impl State {
             next_load: 0,
             parcels: parcels::Parcels::restore(snapshot),
             submissions: submit::Submissions::restore(snapshot, age),
-            quota: quota::Quota::restore(snapshot.outbox_bytes, config.outbox_bytes),
+            quota: quota::Quota::restore(outgoing.bytes(), config.outbox_bytes),
             incoming: incoming::Incoming::restore(snapshot),
             reachable: BTreeMap::new(),
             expiry: outgoing::Expiry::new(snapshot.next_deadline),

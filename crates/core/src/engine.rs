@@ -30,7 +30,7 @@ use crate::record::{Contact, Invite, Record, Snapshot};
 use crate::sessions;
 use crate::time::{AgeClock, Instant, Now};
 use crate::trust;
-use crate::view::{PeerView, View};
+use crate::view::{Counters, PeerView, View};
 
 /// How an engine behaves.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +68,8 @@ pub struct Engine<S: Sealer> {
     finds: cards::Finds,
     attempts: departures::Attempts,
     stopping: bool,
+    parcels_received: u64,
+    parcels_refused: u64,
 
     gate: gate::Gate,
     /// This call's records, in the order they arose.
@@ -121,6 +123,8 @@ impl<S: Sealer> Engine<S> {
             finds: cards::Finds::default(),
             attempts: departures::Attempts::default(),
             stopping: false,
+            parcels_received: 0,
+            parcels_refused: 0,
             gate: gate::Gate::default(),
             records: vec![Record::Booted { boot }],
             riders: Vec::new(),
@@ -190,7 +194,7 @@ impl<S: Sealer> Engine<S> {
     pub fn next_deadline(&self) -> Option<Instant> {
         let now = self.next_hourly;
         let delivery = self.delivery.next_deadline(|age| self.clock.instant_of_age(age));
-        [Some(now), self.links.next_deadline(), delivery].into_iter().flatten().min()
+        [Some(now), self.links.next_deadline(), delivery, self.finds.next_deadline()].into_iter().flatten().min()
     }
 
     /// This node.
@@ -231,9 +235,14 @@ impl<S: Sealer> Engine<S> {
         View {
             peers,
             contacts: self.contacts.values().cloned().collect(),
-            counters: self.delivery.stats(),
+            counters: self.counters(),
             links: self.links.stats(),
         }
+    }
+
+    fn counters(&self) -> Counters {
+        let (parcels_received, parcels_refused) = (self.parcels_received, self.parcels_refused);
+        Counters { parcels_received, parcels_refused, ..self.delivery.stats() }
     }
 
     fn moment(&self, now: Now) -> Moment {
@@ -243,6 +252,7 @@ impl<S: Sealer> Engine<S> {
     fn on_tick(&mut self, now: Moment) {
         self.links.handle(now.mono, links::Event::Tick);
         self.delivery.handle(now, delivery::Event::Tick);
+        self.find_cards_due(now);
         if now.mono >= self.next_hourly {
             self.next_hourly = now.mono + HOURLY;
             self.own_card_renewals = 0;
@@ -306,6 +316,7 @@ impl<S: Sealer> Engine<S> {
                 self.delivery.handle(now, delivery::Event::Reachable(peer));
             }
             Effect::PeerDown { peer } => {
+                self.on_peer_gone(&peer);
                 self.event(Event::NeighbourDown { peer });
                 self.delivery.handle(now, delivery::Event::Unreachable(peer));
             }

@@ -55,14 +55,15 @@ fn items(code: &str) -> impl Iterator<Item = &str> {
     });
     starts.filter_map(move |(start, line)| {
         let rest = &code[start..];
-        if line.starts_with("pub enum ") || line.starts_with("pub trait ") {
+        let end = match line.strip_prefix("pub ").and_then(|item| item.split(' ').next()) {
             // Variants and methods are as public as the item itself.
-            Some(&rest[..rest.find("\n}").unwrap_or(rest.len())])
-        } else if line.starts_with("pub struct ") || line.starts_with("pub ") || line.starts_with("impl") {
-            Some(&rest[..rest.find(['{', ';', '=']).or(rest.find(",\n")).unwrap_or(rest.len())]).map(str::trim_start)
-        } else {
-            None
-        }
+            Some("enum" | "trait") => rest.find("\n}"),
+            Some("struct" | "fn" | "async" | "const" | "static" | "type" | "use") => rest.find(['{', ';', '=']),
+            Some(_) => rest.find(",\n"),
+            None if line.starts_with("impl") => rest.find('{'),
+            None => return None,
+        };
+        Some(rest[..end.unwrap_or(rest.len())].trim_start())
     })
 }
 

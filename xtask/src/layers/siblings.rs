@@ -84,7 +84,7 @@ mod tests {
             "fn f() { let x = crate::engine::Config::default(); }",
         ] {
             let found = violations(&[source("crates/core/src/delivery/parcels.rs", text)]);
-            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(!found.is_empty(), "{text}");
         }
     }
 

@@ -290,6 +290,15 @@ impl Outgoing {
         }
     }
 
+    /// What waits, by class.
+    pub(super) fn bytes(&self) -> [u64; 5] {
+        let mut bytes = [0; 5];
+        for flow in self.flows.values() {
+            bytes[flow.record.class.index()] += flow.bytes;
+        }
+        bytes
+    }
+
     /// Tells the flows which of their messages stand in sealed parcels.
     pub(super) fn mark_sealed(&mut self, parcels: &Parcels) {
         for (flow, seqs) in parcels.sealed() {

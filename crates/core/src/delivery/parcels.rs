@@ -400,7 +400,7 @@ impl State {
         let content = Content { flow: live.flow, seqs: live.seqs.clone(), floor: live.floor };
         live.stage = Stage::Queued;
         live.attempts += 1;
-        if live.attempts > 1 {
+        if live.sent_at.is_some() {
             self.stats.parcels_resent += 1;
         }
         let effect = Effect::Send {

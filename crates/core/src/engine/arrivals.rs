@@ -32,6 +32,7 @@ impl<S: Sealer> Engine<S> {
     }
 
     pub(super) fn on_parcel(&mut self, now: Moment, link: LinkId, neighbour: PeerKey, bytes: Bytes) {
+        self.parcels_received += 1;
         let Ok(parcel) = Parcel::decode(bytes) else {
             self.misconduct(neighbour, Evidence::MalformedParcel);
             return;
@@ -97,6 +98,7 @@ impl<S: Sealer> Engine<S> {
     }
 
     fn refuse(&mut self, link: LinkId, neighbour: PeerKey, parcel: ParcelId, reason: RefusedReason) {
+        self.parcels_refused += 1;
         self.frame(Some(link), neighbour, Frame::Refused { parcel, reason });
     }
 

@@ -20,18 +20,36 @@ use crate::wire::{Frame, Hello};
 const LIFETIME: Duration = Duration::from_hours(14 * 24);
 /// A card is signed anew when less than this is left.
 const RENEWAL: Duration = Duration::from_hours(7 * 24);
-/// How long an answer to a question for a card is waited for before it is asked again.
-const FIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a first answer to a question for a card is waited for before it is asked again: the question or the
+/// answer may have stood in the queue of a link that ended. It doubles.
+const FIND_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest such wait.
+const MAX_FIND_TIMEOUT: Duration = Duration::from_mins(1);
 /// The most questions for cards under way.
 const MAX_FINDS: usize = 256;
 /// How often in an hour this node may meet its own card with a higher number before it says that its identity is
 /// in use elsewhere.
 const MAX_RENEWALS: u32 = 2;
 
-/// Questions for cards that are under way: by peer, with the nonce that the answer repeats.
+/// Questions for cards that are under way, by peer.
 #[derive(Debug, Default)]
 pub(super) struct Finds {
-    asked: BTreeMap<PeerKey, (u64, Instant)>,
+    asked: BTreeMap<PeerKey, Find>,
+}
+
+#[derive(Debug)]
+struct Find {
+    /// The answer repeats it.
+    nonce: u64,
+    /// When it is asked again.
+    due: Instant,
+    wait: Duration,
+}
+
+impl Finds {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.asked.values().map(|find| find.due).min()
+    }
 }
 
 impl<S: Sealer> Engine<S> {
@@ -82,18 +100,31 @@ impl<S: Sealer> Engine<S> {
 
     /// Asks a neighbour for its card.
     pub(super) fn find_card(&mut self, now: Moment, peer: PeerKey) {
-        let asked = &mut self.finds.asked;
-        if asked.get(&peer).is_some_and(|(_, at)| now.mono.since(*at) < FIND_TIMEOUT) {
-            return;
+        let asked = &self.finds.asked;
+        if self.links.is_up(&peer) && asked.len() < MAX_FINDS && !asked.contains_key(&peer) {
+            let find =
+                Find { nonce: u64::from_le_bytes(self.random()), due: now.mono + FIND_TIMEOUT, wait: FIND_TIMEOUT };
+            self.frame(None, peer, Frame::FindCard { peer, nonce: find.nonce });
+            self.finds.asked.insert(peer, find);
         }
-        if asked.len() >= MAX_FINDS {
-            asked.retain(|_, (_, at)| now.mono.since(*at) < FIND_TIMEOUT);
+    }
+
+    /// Asks again for what was not answered.
+    pub(super) fn find_cards_due(&mut self, now: Moment) {
+        let mut again = Vec::new();
+        for (peer, find) in self.finds.asked.iter_mut().filter(|(_, find)| find.due <= now.mono) {
+            find.wait = (find.wait * 2).min(MAX_FIND_TIMEOUT);
+            find.due = now.mono + find.wait;
+            again.push((*peer, find.nonce));
         }
-        if self.finds.asked.len() < MAX_FINDS {
-            let nonce = u64::from_le_bytes(self.random());
-            self.finds.asked.insert(peer, (nonce, now.mono));
+        for (peer, nonce) in again {
             self.frame(None, peer, Frame::FindCard { peer, nonce });
         }
+    }
+
+    /// Nobody is there to be asked; the next hello asks again.
+    pub(super) fn on_peer_gone(&mut self, peer: &PeerKey) {
+        self.finds.asked.remove(peer);
     }
 
     /// Answers with the own card or a known one.
@@ -109,7 +140,7 @@ impl<S: Sealer> Engine<S> {
     }
 
     pub(super) fn on_card_found(&mut self, now: Moment, neighbour: PeerKey, nonce: u64, bytes: &[u8]) {
-        let Some(peer) = self.finds.asked.iter().find(|(_, (asked, _))| *asked == nonce).map(|(peer, _)| *peer) else {
+        let Some(peer) = self.finds.asked.iter().find(|(_, find)| find.nonce == nonce).map(|(peer, _)| *peer) else {
             return;
         };
         self.finds.asked.remove(&peer);

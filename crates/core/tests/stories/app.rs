@@ -65,6 +65,14 @@ impl App {
         self.this_life.clear();
     }
 
+    /// Its node has a new database: what it was shown before does not count any more.
+    pub fn forget(&mut self) {
+        self.shown.clear();
+        self.ids.clear();
+        self.payloads.clear();
+        self.acknowledged.clear();
+    }
+
     pub fn on_command(&mut self, id: CommandId, command: &Command) {
         self.asked.insert(id, command.clone());
     }

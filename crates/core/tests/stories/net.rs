@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidings_core::ids::{BatchNo, CommandId, DialId, LinkId, LoadId};
 use tidings_core::links::{Address, LinkKind, Source};
 use tidings_core::model::ModelStore;
-use tidings_core::record::Loaded;
+use tidings_core::record::{Loaded, Query};
 use tidings_core::time::{Instant, Now, Wall};
 use tidings_core::{Command, Config, Engine, Input, Output};
 use tidings_crypto::{IdentityKey, OlmSealer, PeerKey};
@@ -59,6 +59,8 @@ pub struct Node {
     next_command: u64,
     /// Parcels that were sealed and not receipted at one time, at most.
     pub most_sealed: usize,
+    /// What the engine asked the store.
+    pub loads: Vec<Query>,
 }
 
 impl Node {
@@ -154,6 +156,7 @@ impl Net {
                 app: App::default(),
                 next_command: 1,
                 most_sealed: 0,
+                loads: Vec::new(),
             });
         }
         net

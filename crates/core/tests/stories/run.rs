@@ -46,8 +46,9 @@ impl Net {
         match output {
             Output::Persist { batch, records } => self.persist(index, batch, records),
             Output::Load { load, query } => {
-                let node = &self.nodes[index];
+                let node = &mut self.nodes[index];
                 let (life, loaded) = (node.life, node.store.load(&query));
+                node.loads.push(query);
                 self.schedule(Duration::from_micros(200), Happening::Answer { node: index, life, load, loaded });
             }
             Output::Transmit { link, bytes } => self.transmit(index, link, bytes),
@@ -220,7 +221,7 @@ impl Net {
         }
     }
 
-    fn explain(&self) {
+    pub(crate) fn explain(&self) {
         for (index, node) in self.nodes.iter().enumerate() {
             if let Some(engine) = &node.engine {
                 let waiting = node.app.sent.keys().map(|id| (id, node.store.state(*id)));

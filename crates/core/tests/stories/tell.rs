@@ -57,7 +57,14 @@ impl Net {
     /// Runs until every message that was accepted anywhere is acknowledged, or has ended.
     #[track_caller]
     pub fn settle(&mut self) {
-        self.run_until("everything is acknowledged", Self::is_settled);
+        let until = self.now + 3_600_000_000;
+        while !self.is_settled() {
+            if self.now > until {
+                self.explain();
+                panic!("within an hour: everything is acknowledged");
+            }
+            self.run_for(Duration::from_millis(10));
+        }
         // The events that tell it follow when it is durable.
         self.run_for(Duration::from_millis(100));
     }
