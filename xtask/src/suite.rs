@@ -9,7 +9,7 @@ use crate::steps::{Outcome, Steps, cargo, has};
 
 /// What a build needs beside Rust: the program, the package that has it on Debian, what it is for.
 const TOOLS: [(&str, &str, &str); 4] = [
-    ("git", "git", "the sources that cargo fetches"),
+    ("git", "git", "the repository"),
     ("make", "make", "OpenSSL, under the encrypted database"),
     ("perl", "perl", "OpenSSL, under the encrypted database"),
     ("cc", "gcc libc6-dev", "SQLCipher and the TLS library"),
@@ -40,9 +40,14 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     Ok(steps.close())
 }
 
-/// Runs the tests that are marked `ignored` because they take long.
-pub(crate) fn long_tests(root: &Path, steps: &mut Steps) -> Result<()> {
-    steps.push("long tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast", "--", "--ignored"])?);
+/// Kills real nodes under load, again and again.
+pub(crate) fn crashes(root: &Path, steps: &mut Steps) -> Result<()> {
+    let built = cargo(root, &["build", "--release", "--package", "tidings-cli"])?;
+    if matches!(built, Outcome::Ran { ok: false, .. }) {
+        steps.push("building the node", built);
+        return Ok(());
+    }
+    steps.push("200 crashes", cargo(root, &["run", "--release", "--package", "tidings-lab", "--", "crash"])?);
     Ok(())
 }
 

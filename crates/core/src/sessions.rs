@@ -115,6 +115,8 @@ struct Inbound<T> {
     /// Parcels since the last receipt through the ratchet; `None` before the first.
     since_turn: Option<u32>,
     turned_at: Age,
+    /// What the database has of it: the way back from a step that a false header led to.
+    stored: Bytes,
 }
 
 /// How often a peer's sessions were begun anew.
@@ -286,6 +288,7 @@ impl<S: Sealer> State<S> {
         session.turned_at = age;
         let suite = Suite::Session(Clear { sender: self.own, session: *id, content: None });
         let stored = stored::inbound(&self.sealer, *id, session);
+        session.stored = stored.state.clone();
         Ok(Sealed { suite, body: body.into(), session: Some(stored) })
     }
 
@@ -346,10 +349,18 @@ impl<S: Sealer> State<S> {
         let fresh = !self.inbound.contains_key(&clear.session);
         let plaintext = if fresh { self.accept(clear, body, age)? } else { self.open_known(clear, body)? };
         let result = self.believe(clear, plaintext, fresh);
-        if fresh && result.is_err() {
-            self.inbound.remove(&clear.session);
+        if result.is_err() {
+            self.take_back(&clear.session);
         }
         result
+    }
+
+    /// Undoes a step: whoever alters what stands in the clear must not use up the key of the true parcel.
+    fn take_back(&mut self, id: &SessionId) {
+        let before = self.inbound.remove(id).filter(|session| !session.stored.is_empty());
+        if let Some(session) = before {
+            self.restore(&StoredSession { session: *id, peer: session.peer, state: session.stored });
+        }
     }
 
     fn open_known(&mut self, clear: &Clear, body: &Bytes) -> Result<Vec<u8>, Unopened> {
@@ -380,6 +391,7 @@ impl<S: Sealer> State<S> {
             order,
             since_turn: None,
             turned_at: age,
+            stored: Bytes::new(),
         };
         self.inbound.insert(clear.session, inbound);
         Ok(plaintext)
@@ -417,6 +429,7 @@ impl<S: Sealer> State<S> {
         }
         session.since_turn = session.since_turn.map(|parcels| parcels.saturating_add(1));
         let stored = stored::inbound(&self.sealer, clear.session, session);
+        session.stored = stored.state.clone();
         let dropped = if fresh { self.make_room(&clear.sender) } else { Vec::new() };
         let card =
             card.filter(|card| self.cards.get(&clear.sender).is_none_or(|known| card.card().seq > known.card().seq));
@@ -426,13 +439,15 @@ impl<S: Sealer> State<S> {
     /// Opens what came back through the ratchet of a session this node began.
     fn open_answer(&mut self, clear: &Clear, body: &Bytes) -> Result<Opened, Unopened> {
         let (id, session) = self.out.get_mut(&clear.sender).ok_or(Unopened::CannotOpen)?;
+        if clear.content.is_some() {
+            return Err(Unopened::Forged);
+        }
         let plaintext = self.sealer.open(&mut session.session, body).map_err(|_| Unopened::CannotOpen)?;
         let inner = Inner::decode(plaintext.into()).map_err(|_| Unopened::Forged)?;
         let genuine = inner.sender == clear.sender
             && inner.recipient == self.own
             && inner.sender_ratchet == session.recipient_ratchet
-            && inner.content.is_none()
-            && clear.content.is_none();
+            && inner.content.is_none();
         if !genuine {
             return Err(Unopened::Forged);
         }

@@ -99,7 +99,10 @@ impl Home {
     ///
     /// [`HomeError`]; each says what to do.
     pub fn open(dir: &Path, wrapper: &dyn KeyWrapper) -> Result<Self, HomeError> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io(dir))?;
+        if !dir.exists() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io(dir))?;
+            dir.canonicalize().map_err(io(dir))?.parent().map_or(Ok(()), sync_dir)?;
+        }
         let lock = lock(dir)?;
         let database = dir.join("tidings.db");
         let (identity_file, key_file) = (dir.join("identity"), dir.join("database.key"));

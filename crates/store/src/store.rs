@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use tidings_core::record::Record;
 
+use crate::ballast::Ballast;
 use crate::codec::Unreadable;
 use crate::home::Key;
 use crate::{apply, schema};
@@ -61,11 +62,17 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+}
+
 /// Why the database cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk, or the quota, is full. Nothing was changed.
+    /// The disk is full. Nothing was changed.
     #[error("the disk is full")]
     Full,
     /// Anything else; the connection is of no more use.
@@ -93,12 +100,19 @@ impl From<Unreadable> for StoreError {
 
 impl Store {
     /// Opens a database, and creates it if there is none. What an earlier crash left in the write-ahead log is
-    /// brought into the database before anything is read.
+    /// brought into the database before anything is read; on a full disk the ballast makes room for it.
     ///
     /// # Errors
     ///
     /// [`OpenError`]; each says what to do.
     pub fn open(path: &Path, key: &Key) -> Result<Self, OpenError> {
+        match Self::open_as_it_is(path, key) {
+            Err(error) if error.is_full() && Ballast::beside(path).release() => Self::open_as_it_is(path, key),
+            opened => opened,
+        }
+    }
+
+    fn open_as_it_is(path: &Path, key: &Key) -> Result<Self, OpenError> {
         let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::WrongKey { path: path.to_owned() },
             Some(ErrorCode::DatabaseCorrupt) => {
@@ -123,7 +137,7 @@ impl Store {
         configure(&connection, key).map_err(failed)?;
         let mut store = Self { connection, path: path.to_owned() };
         store.migrate().map_err(failed)?.map_or(Ok(()), |got| Err(OpenError::Newer { path: path.to_owned(), got }))?;
-        store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed)?;
+        store.truncate_log().map_err(failed)?;
         let cipher: String =
             store.connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).unwrap_or_default();
         if cipher.is_empty() || begins_as_plain(path) {
@@ -165,6 +179,12 @@ impl Store {
             Ok(verdict) => Err(verdict),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Brings the whole write-ahead log into the database, or fails.
+    fn truncate_log(&self) -> rusqlite::Result<()> {
+        let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy { Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)) } else { Ok(()) }
     }
 
     /// Brings the schema up to date; `Some(version)` if it is a later one.

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidings_core::ids::{BatchNo, LoadId};
 use tidings_core::record::{Loaded, Query, Record};
@@ -114,6 +114,8 @@ struct Group {
     bytes: u64,
     /// Whether something in it must be durable before somebody can go on.
     urgent: bool,
+    /// Until when it waits for one that is urgent.
+    lingers_until: Option<Instant>,
 }
 
 impl Group {
@@ -122,6 +124,15 @@ impl Group {
         self.urgent |= !records.iter().all(is_news);
         self.batches.push(records);
         self.last = Some(batch);
+    }
+
+    /// How much longer it waits for company.
+    fn linger(&mut self) -> Option<Duration> {
+        if self.urgent || self.bytes >= MAX_UNPERSISTED_BYTES {
+            return None;
+        }
+        let now = Instant::now();
+        self.lingers_until.get_or_insert(now + LINGER).checked_duration_since(now)
     }
 }
 
@@ -157,8 +168,8 @@ impl Shop {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all but batches end the group")]
     /// Serves a request and, if it is a batch, all batches queued behind it. `false` ends the thread.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all but batches end the group")]
     fn serve(&mut self, first: Request, queue: &Receiver<Request>) -> bool {
         let mut group = Group::default();
         let mut next = Some(first);
@@ -169,8 +180,10 @@ impl Shop {
                     if group.bytes < MAX_UNPERSISTED_BYTES {
                         next = queue.try_recv().ok();
                     }
-                    if next.is_none() && !group.urgent {
-                        next = queue.recv_timeout(LINGER).ok();
+                    if next.is_none()
+                        && let Some(rest) = group.linger()
+                    {
+                        next = queue.recv_timeout(rest).ok();
                     }
                 }
                 other => {

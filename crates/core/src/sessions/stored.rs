@@ -117,6 +117,7 @@ impl<S: Sealer> State<S> {
                 order: state.turns_or_order,
                 since_turn: state.since_turn,
                 turned_at: Age(state.since),
+                stored: stored.state.clone(),
             };
             self.inbound.insert(stored.session, inbound);
         }

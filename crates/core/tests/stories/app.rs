@@ -163,6 +163,11 @@ impl App {
         of_peer.map(|message| String::from_utf8_lossy(&message.payload).into_owned()).collect()
     }
 
+    /// What a message that was shown had in it.
+    pub fn payload(&self, from: PeerKey, id: MessageId) -> Option<Bytes> {
+        self.ids.get(&(from, id)).cloned()
+    }
+
     pub fn is_answered(&self) -> bool {
         self.asked.is_empty()
     }

@@ -2,9 +2,11 @@
 #![expect(unreachable_pub, reason = "a test's own vocabulary")]
 
 mod app;
+mod chaos;
 mod crash;
 mod delivery;
 mod ending;
+mod hostile;
 mod limits;
 mod net;
 mod restart;

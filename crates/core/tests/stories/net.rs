@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use proptest::sample::Index;
 use tidings_core::ids::{BatchNo, CommandId, DialId, LinkId, LoadId};
 use tidings_core::links::{Address, LinkKind, Source};
 use tidings_core::model::ModelStore;
@@ -68,6 +69,10 @@ impl Node {
         IdentityKey::from_seed(&self.identity).peer()
     }
 
+    pub fn has_lived(&self) -> bool {
+        self.life > 0
+    }
+
     pub fn engine(&self) -> &Engine<OlmSealer> {
         self.engine.as_ref().expect("the story has not stopped this node")
     }
@@ -104,6 +109,12 @@ pub struct Net {
     seeds: u8,
     /// Bytes that crossed links.
     pub carried: u64,
+    /// The node whose writing is kept in `recorded`.
+    pub record: Option<usize>,
+    pub recorded: Vec<Bytes>,
+    /// What happens to the chunks that are written, by number: where, how and by what they are altered.
+    pub faults: BTreeMap<u64, (Index, u8, u8)>,
+    chunks: u64,
 }
 
 pub fn address(node: usize) -> Address {
@@ -141,6 +152,10 @@ impl Net {
             last_link: 0,
             seeds: 0,
             carried: 0,
+            record: None,
+            recorded: Vec::new(),
+            faults: BTreeMap::new(),
+            chunks: 0,
         };
         for index in 0..nodes {
             let number = u8::try_from(index).expect("few nodes") + 1;

@@ -103,6 +103,10 @@ impl Net {
     }
 
     fn transmit(&mut self, index: usize, link: LinkId, bytes: Bytes) {
+        if self.record == Some(index) {
+            self.recorded.push(bytes.clone());
+        }
+        let bytes = self.altered(bytes);
         let Some((wire, side)) = self.wire(index, link) else { return };
         let length = bytes.len() as u64;
         self.carried += length;
@@ -112,6 +116,19 @@ impl Net {
         let sent = Duration::from_micros(end - self.now);
         self.schedule(sent, Happening::Drained { wire, at: side, bytes: length });
         self.schedule(sent + self.road.delay, Happening::Arrive { wire, to: 1 - side, bytes });
+    }
+
+    fn altered(&mut self, bytes: Bytes) -> Bytes {
+        self.chunks += 1;
+        let Some((at, kind, by)) = self.faults.remove(&self.chunks) else { return bytes };
+        let (at, mut altered) = (at.index(bytes.len()), bytes.to_vec());
+        match kind {
+            0 => altered[at] ^= by,
+            1 => drop(altered.drain(at..)),
+            2 => altered.insert(at, by),
+            _ => altered.extend_from_slice(&bytes[at..]),
+        }
+        altered.into()
     }
 
     fn connect(&mut self, from: usize, to: usize, dial: DialId, remote: Address) {

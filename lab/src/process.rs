@@ -1,0 +1,98 @@
+//! A real node process with a directory of its own, driven through its Unix socket.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tidings_api::client::Client;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long a node may take to come up.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A node and what it takes to start it again.
+pub(crate) struct Process {
+    pub(crate) peer: String,
+    pub(crate) addresses: Vec<String>,
+    binary: PathBuf,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    child: Child,
+}
+
+/// The node's binary: the one given, or the one beside this program.
+pub(crate) fn binary(given: Option<PathBuf>) -> Result<PathBuf> {
+    let binary = match given {
+        Some(given) => given,
+        None => std::env::current_exe()?.with_file_name("tidings"),
+    };
+    if !binary.exists() {
+        bail!("{} does not exist; build it with `cargo build --release`, or name it with --tidings", binary.display());
+    }
+    Ok(binary)
+}
+
+impl Process {
+    pub(crate) async fn start(binary: &Path, directory: &Path, arguments: &[&str]) -> Result<Self> {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let (child, peer, addresses) = launch(binary, directory, &arguments).await?;
+        let (binary, directory) = (binary.to_owned(), directory.to_owned());
+        Ok(Self { peer, addresses, binary, directory, arguments, child })
+    }
+
+    /// `kill -9`, and the end of the process.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.context("the node cannot be killed")
+    }
+
+    /// Starts the node again on what its disk holds.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        let (child, _, addresses) = launch(&self.binary, &self.directory, &self.arguments).await?;
+        (self.child, self.addresses) = (child, addresses);
+        Ok(())
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.child.id().context("the node has ended")
+    }
+
+    pub(crate) async fn client(&self) -> Result<Client> {
+        Ok(Client::connect(&self.directory).await?)
+    }
+}
+
+async fn launch(binary: &Path, directory: &Path, arguments: &[String]) -> Result<(Child, String, Vec<String>)> {
+    std::fs::create_dir_all(directory)?;
+    let log = std::fs::File::options().create(true).append(true).open(directory.join("log"))?;
+    let mut child = Command::new(binary)
+        .args(["run", "--json", "--dir"])
+        .arg(directory)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    let mut lines = BufReader::new(child.stdout.take().context("the node has no output")?);
+    let mut line = String::new();
+    tokio::time::timeout(START_LIMIT, lines.read_line(&mut line)).await.context("the node does not come up")??;
+    tokio::spawn(async move {
+        let mut rest = Vec::new();
+        lines.read_to_end(&mut rest).await.ok();
+    });
+    let up: serde_json::Value = serde_json::from_str(&line)
+        .with_context(|| format!("the node did not start; see {}", directory.join("log").display()))?;
+    let addresses = up["listen_addresses"].as_array().into_iter().flatten();
+    let addresses = addresses.filter_map(|address| address.as_str().map(str::to_owned)).collect();
+    Ok((child, up["peer_id"].as_str().unwrap_or_default().to_owned(), addresses))
+}
+
+/// The middle of what was measured, and the worst of it.
+pub(crate) fn median_and_max(times: &mut [Duration]) -> Option<(Duration, Duration)> {
+    times.sort_unstable();
+    Some((*times.get(times.len() / 2)?, *times.last()?))
+}
