@@ -19,6 +19,14 @@ use crate::wire::{Clear, Control, Inner, MAX_HOPS, Parcel, Suite, decode_control
 
 /// The most sessions kept that one peer began; the oldest goes first.
 pub(crate) const MAX_INBOUND_PER_PEER: usize = 5;
+/// The most sessions that peers began: some 1.5 KB each.
+const MAX_INBOUND: usize = 16_384;
+/// The most dropped sessions that are remembered, 32 bytes each. Beyond it no new ones are taken.
+const MAX_RETIRED: usize = 65_536;
+/// The most cards of peers, some 500 bytes each. Beyond it only newer cards of known peers are taken.
+const MAX_CARDS: usize = 16_384;
+/// The most peers whose resets and complaints are paced.
+const MAX_PACED: usize = 4096;
 /// A receipt goes through the ratchet after so many parcels.
 const PARCELS_PER_TURN: u32 = 100;
 /// A receipt goes through the ratchet, and a receipt key is renewed, after so long.
@@ -182,7 +190,11 @@ impl<S: Sealer> State<S> {
     /// Takes a verified card if it is newer than the one known; says whether it did.
     pub(crate) fn learn_card(&mut self, card: SignedCard) -> bool {
         let peer = card.card().peer;
-        let newer = peer != self.own && self.cards.get(&peer).is_none_or(|known| card.card().seq > known.card().seq);
+        let newer = peer != self.own
+            && match self.cards.get(&peer) {
+                Some(known) => card.card().seq > known.card().seq,
+                None => self.cards.len() < MAX_CARDS,
+            };
         if newer {
             let ratchet = card.card().ratchet.identity;
             // A peer with a new ratchet identity cannot open what the old one would have.
@@ -335,6 +347,11 @@ impl<S: Sealer> State<S> {
             Suite::Session(clear) => !self.knows(&clear.session),
             Suite::ReceiptKey { .. } => false,
         }
+    }
+
+    /// Whether no more sessions can be taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inbound.len() >= MAX_INBOUND || self.retired.len() >= MAX_RETIRED
     }
 
     fn knows(&self, session: &SessionId) -> bool {
@@ -518,6 +535,9 @@ fn under_key(own: PeerKey, key: &ReceiptKey, direction: Direction, controls: &[C
 
 /// Whether something rate-limited may happen now; if so, the time until the next doubles.
 fn pace(paces: &mut BTreeMap<PeerKey, Pace>, peer: PeerKey, age: Age, first: Duration, longest: Duration) -> bool {
+    if paces.len() >= MAX_PACED && !paces.contains_key(&peer) {
+        paces.pop_first();
+    }
     match paces.get_mut(&peer) {
         None => {
             paces.insert(peer, Pace { last: age, interval: first });

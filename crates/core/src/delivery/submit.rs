@@ -203,7 +203,12 @@ impl State {
     }
 
     fn finish_batches(&mut self, batches: Batches) {
-        for batch in batches.finish() {
+        for mut batch in batches.finish() {
+            // Batches of several flows are not stored in the order of acceptance: only the true tail is written.
+            let tails = &self.submissions.tails;
+            batch.stream_tails.retain(|(stream, seq)| {
+                tails.get(&(batch.peer, stream.clone())) == Some(&MessageId { flow: batch.flow, seq: *seq })
+            });
             self.expiry.at_latest(batch.deadline);
             self.effects.push_back(Effect::Wanted(batch.peer, true));
             self.record(Record::Accepted(batch));

@@ -42,6 +42,12 @@ impl<S: Sealer> Engine<S> {
             self.refuse(link, neighbour, parcel.id, RefusedReason::NoRoute);
             return;
         }
+        // Without forwarding nobody brings what somebody else has sealed.
+        let (Suite::ReceiptKey { sender, .. } | Suite::Session(Clear { sender, .. })) = &parcel.suite;
+        if *sender != neighbour {
+            self.failed(now, neighbour, Evidence::Forged);
+            return;
+        }
         match &parcel.suite {
             Suite::ReceiptKey { sender, key } => {
                 if !self.trust.admit(neighbour, Cost::Probe, now.mono) {
@@ -75,6 +81,10 @@ impl<S: Sealer> Engine<S> {
             }
         }
         let begins = self.sessions.begins(parcel);
+        if begins && self.sessions.is_full() {
+            self.refuse(link, neighbour, parcel.id, RefusedReason::Busy);
+            return;
+        }
         let cost = if begins { Cost::Session } else { Cost::Probe };
         if !self.trust.admit(neighbour, cost, now.mono) {
             self.misconduct(neighbour, Evidence::Flood);
