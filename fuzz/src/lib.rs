@@ -89,7 +89,7 @@ pub fn frame(bytes: &[u8]) -> bool {
                 Ok(Some((frame, length, want_got))) => {
                     let mut encoded = BytesMut::new();
                     let written = frame.encode(want_got, &mut encoded);
-                    assert!(written <= length && length <= MAX_FRAME_BYTES, "a frame is written in its shortest form");
+                    assert!(length <= MAX_FRAME_BYTES && written <= MAX_FRAME_BYTES, "a frame is within its bound");
                     let mut again = FrameDecoder::default();
                     again.push(&encoded);
                     assert_eq!(again.next_frame(), Ok(Some((frame, written, want_got))));

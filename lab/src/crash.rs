@@ -61,9 +61,8 @@ impl Log {
     fn verdict(&self) -> Verdict {
         let lost = self.accepted.keys().filter(|number| !self.shown.contains_key(number)).count();
         let doubled = self.shown.values().filter(|ids| ids.len() > 1).count();
-        let strange = self.shown.iter().filter(|(number, ids)| {
-            self.accepted.get(number).is_some_and(|id| !ids.contains(id))
-        });
+        let strange =
+            self.shown.iter().filter(|(number, ids)| self.accepted.get(number).is_some_and(|id| !ids.contains(id)));
         Verdict { lost, doubled: doubled + strange.count(), after_acknowledgement: self.shown_after_acknowledgement }
     }
 }

@@ -1,5 +1,6 @@
 //! A real node process with a directory of its own, driven through its Unix socket.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Process {
     pub(crate) peer: String,
     pub(crate) addresses: Vec<String>,
-    binary: PathBuf,
+    command: Vec<OsString>,
     directory: PathBuf,
     arguments: Vec<String>,
     child: Child,
@@ -36,10 +37,20 @@ pub(crate) fn binary(given: Option<PathBuf>) -> Result<PathBuf> {
 
 impl Process {
     pub(crate) async fn start(binary: &Path, directory: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::launch(vec![binary.into()], directory, arguments).await
+    }
+
+    /// Starts it within a network namespace.
+    pub(crate) async fn start_in(namespace: &str, binary: &Path, directory: &Path, arguments: &[&str]) -> Result<Self> {
+        // `ip` becomes the node, so that the child's id is the node's.
+        let command = ["ip", "netns", "exec", namespace].map(OsString::from).into_iter().chain([binary.into()]);
+        Self::launch(command.collect(), directory, arguments).await
+    }
+
+    async fn launch(command: Vec<OsString>, directory: &Path, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (child, peer, addresses) = launch(binary, directory, &arguments).await?;
-        let (binary, directory) = (binary.to_owned(), directory.to_owned());
-        Ok(Self { peer, addresses, binary, directory, arguments, child })
+        let (child, peer, addresses) = launch(&command, directory, &arguments).await?;
+        Ok(Self { peer, addresses, command, directory: directory.to_owned(), arguments, child })
     }
 
     /// `kill -9`, and the end of the process.
@@ -49,7 +60,7 @@ impl Process {
 
     /// Starts the node again on what its disk holds.
     pub(crate) async fn restart(&mut self) -> Result<()> {
-        let (child, _, addresses) = launch(&self.binary, &self.directory, &self.arguments).await?;
+        let (child, _, addresses) = launch(&self.command, &self.directory, &self.arguments).await?;
         (self.child, self.addresses) = (child, addresses);
         Ok(())
     }
@@ -64,10 +75,12 @@ impl Process {
     }
 }
 
-async fn launch(binary: &Path, directory: &Path, arguments: &[String]) -> Result<(Child, String, Vec<String>)> {
+async fn launch(command: &[OsString], directory: &Path, arguments: &[String]) -> Result<(Child, String, Vec<String>)> {
     std::fs::create_dir_all(directory)?;
     let log = std::fs::File::options().create(true).append(true).open(directory.join("log"))?;
-    let mut child = Command::new(binary)
+    let (program, before) = command.split_first().context("there is no program to start")?;
+    let mut child = Command::new(program)
+        .args(before)
         .args(["run", "--json", "--dir"])
         .arg(directory)
         .args(arguments)
@@ -76,7 +89,7 @@ async fn launch(binary: &Path, directory: &Path, arguments: &[String]) -> Result
         .stderr(log)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("cannot start {}", binary.display()))?;
+        .with_context(|| format!("cannot start {}", program.display()))?;
     let mut lines = BufReader::new(child.stdout.take().context("the node has no output")?);
     let mut line = String::new();
     tokio::time::timeout(START_LIMIT, lines.read_line(&mut line)).await.context("the node does not come up")??;

@@ -82,13 +82,16 @@ impl Slow {
             times.push(time);
         }
         let (median, longest) = process::median_and_max(&mut times).context("no runs")?;
-        let counters = client.node().await?.counters;
         println!("critical behind bulk: median {:.1} s, max {:.1} s", median.as_secs_f64(), longest.as_secs_f64());
+        let waiting = drained(&client, self.bulk_bytes, self.bytes_per_second).await?;
+        let (counters, duplicates) =
+            (client.node().await?.counters, recipient.client().await?.node().await?.counters.duplicates);
         println!(
-            "parcels sent {}, handed to the link again {}; {} messages of bulk still wait; relayed {} bytes out, {} back",
+            "{waiting} messages still wait; parcels sent {}, handed to the link again {}; messages received again {}; \
+             relayed {} bytes out, {} back",
             counters.parcels_sent,
             counters.parcels_resent,
-            counters.outbox_messages,
+            duplicates,
             relay.towards(),
             relay.back()
         );
@@ -125,6 +128,18 @@ async fn fill(client: &Client, to: &str, bytes: usize) -> Result<()> {
         client.send(&message, &format!("bulk-{number}")).await?;
     }
     Ok(())
+}
+
+/// Waits until everything is delivered, and returns how many messages are not after four times what the bytes take.
+async fn drained(client: &Client, bytes: usize, bytes_per_second: u32) -> Result<u64> {
+    let limit = Instant::now() + Duration::from_secs(4) * u32::try_from(bytes)? / bytes_per_second;
+    loop {
+        let waiting = client.node().await?.counters.outbox_messages;
+        if waiting == 0 || Instant::now() >= limit {
+            return Ok(waiting);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Sends one message and waits for its receipt.

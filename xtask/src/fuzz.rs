@@ -73,7 +73,7 @@ fn run_target(root: &Path, directory: &Path, host: &str, target: &str, seconds: 
         .arg(format!("-malloc_limit_mb={MAX_ALLOCATION_MIB}"))
         .arg(format!("-timeout={MAX_SECONDS_EACH}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-print_final_stats=1", "-verbosity=0"]);
+        .args(["-print_final_stats=1", "-print_funcs=0", "-verbosity=0"]);
     run(root, &mut command)
 }
 

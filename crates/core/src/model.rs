@@ -158,7 +158,6 @@ struct Tables {
 /// Accepted messages as stored.
 #[derive(Clone, Debug)]
 struct StoredBatch {
-    row: u64,
     age: Age,
     batch: OutBatch,
 }

@@ -494,7 +494,7 @@ impl Batch<'_> {
         for table in ["changed", "timeline"] {
             self.run(
                 &format!(
-                    "DELETE FROM {table} WHERE row < (SELECT row FROM {table} ORDER BY row DESC LIMIT 1 OFFSET ?1)"
+                    "DELETE FROM {table} WHERE row <= (SELECT row FROM {table} ORDER BY row DESC LIMIT 1 OFFSET ?1)"
                 ),
                 [MAX_EVENTS],
             )?;

@@ -29,8 +29,7 @@ impl Ballast {
     }
 
     fn allocate(&self) -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?;
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?;
         let allocated = match fallocate(&file, FallocateFlags::empty(), 0, BALLAST_BYTES) {
             // Some file systems cannot reserve; written blocks are taken as well.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => write_blocks(&mut file),

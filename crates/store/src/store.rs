@@ -133,6 +133,7 @@ impl Store {
             .and_then(|dir| dir.canonicalize().ok())
             .and_then(|dir| Some(dir.join(path.file_name()?)))
             .unwrap_or_else(|| path.to_owned());
+        initialise();
         let connection = Connection::open_with_flags(real, flags).map_err(failed)?;
         configure(&connection, key).map_err(failed)?;
         let mut store = Self { connection, path: path.to_owned() };
@@ -184,7 +185,11 @@ impl Store {
     /// Brings the whole write-ahead log into the database, or fails.
     fn truncate_log(&self) -> rusqlite::Result<()> {
         let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy { Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)) } else { Ok(()) }
+        if busy {
+            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
+        } else {
+            Ok(())
+        }
     }
 
     /// Brings the schema up to date; `Some(version)` if it is a later one.
@@ -201,6 +206,13 @@ impl Store {
             later => Ok(Some(later)),
         }
     }
+}
+
+/// Lets one thread initialise the library: a second one could ask for encryption before it is registered.
+fn initialise() {
+    static DONE: std::sync::Once = std::sync::Once::new();
+    // If this fails, so does the opening that follows, which says why.
+    DONE.call_once(|| drop(Connection::open_in_memory()));
 }
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -238,4 +250,50 @@ fn begins_as_plain(path: &Path) -> bool {
     let mut header = [0; 16];
     std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
         && header == *b"SQLite format 3\0"
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_takes_nothing_and_then_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&dir.path().join("tidings.db"), &Key::new([7; 32])).unwrap();
+        let before = store.snapshot().unwrap();
+        let limit = |pages: i64, store: &Store| -> i64 {
+            store.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap()
+        };
+        limit(1, &store);
+        let batches = [vec![Record::Booted { boot: 4 }], vec![Record::Account(Bytes::from(vec![1; 100_000]))]];
+        assert!(matches!(store.apply(&batches), Err(StoreError::Full)));
+        assert_eq!(store.snapshot().unwrap(), before);
+        limit(1_000_000, &store);
+        store.apply(&batches).unwrap();
+        let after = store.snapshot().unwrap();
+        assert_eq!((after.boot, after.account.len()), (4, 100_000));
+    }
+
+    #[test]
+    fn the_database_is_set_up_as_the_specification_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("tidings.db"), &Key::new([7; 32])).unwrap();
+        let text = |pragma: &str| -> String {
+            let value: rusqlite::types::Value =
+                store.connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap();
+            match value {
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(text("journal_mode"), "wal");
+        assert_eq!(text("locking_mode"), "exclusive");
+        assert_eq!(text("synchronous"), "Integer(2)");
+        assert_eq!(text("secure_delete"), "Integer(1)");
+        assert_eq!(text("temp_store"), "Integer(2)");
+        assert_eq!(text("user_version"), format!("Integer({})", schema::VERSION));
+        assert!(text("cipher_version").starts_with('4'));
+    }
 }

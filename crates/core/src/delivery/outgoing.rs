@@ -369,8 +369,12 @@ impl Outgoing {
         messages
     }
 
-    pub(super) fn is_done(&self, id: MessageId) -> bool {
-        self.flows.get(&id.flow).is_none_or(|flow| flow.is_done(id.seq))
+    /// Whether a message still keeps what follows it in its stream waiting. One that is delivered may itself wait
+    /// at the recipient for its predecessor, until it is known to be consumed.
+    pub(super) fn orders(&self, id: MessageId) -> bool {
+        self.flows.get(&id.flow).is_some_and(|flow| {
+            !flow.is_done(id.seq) || flow.record.unacknowledged.contains(id.seq) || flow.record.untold.contains(id.seq)
+        })
     }
 
     /// The flows to a peer, most urgent first.
@@ -513,7 +517,7 @@ impl State {
         let acknowledged = acknowledged_by(flow, receipt);
         flow.record.unacknowledged.subtract(&acknowledged);
         if renewed {
-            self.tell_new_database(peer);
+            self.tell_floors(peer);
         }
         let Some(flow) = self.outgoing.flows.get_mut(&receipt.flow) else { return };
         let settled = news.is_empty() && acknowledged.is_empty() && lost.is_empty() && told == flow.record.untold;
@@ -647,6 +651,7 @@ impl State {
         if !asking.is_empty() {
             self.effects.push_back(Effect::State { peer, controls: vec![Control::Query(asking)] });
         }
+        self.tell_floors(peer);
         self.tell(now, peer);
     }
 
@@ -665,9 +670,9 @@ impl State {
         }
     }
 
-    /// A peer has a new database. What its messages follow in other flows may be done here: it learns that, else
-    /// they would wait for ever.
-    fn tell_new_database(&mut self, peer: PeerKey) {
+    /// What a peer's messages follow in other flows may have been done in an earlier database of it: it learns the
+    /// floors, else they would wait for ever.
+    fn tell_floors(&mut self, peer: PeerKey) {
         let flows = self.outgoing.of_peer(&peer).into_iter();
         let flows = flows.filter_map(|id| self.outgoing.flows.get(&id)).filter(|flow| flow.record.floor > 0);
         let controls: Vec<_> = flows.map(|flow| Control::FlowState(flow.statement())).collect();

@@ -170,7 +170,7 @@ impl State {
         let predecessor = tail
             .as_ref()
             .and_then(|tail| self.submissions.tails.get(tail).copied())
-            .filter(|id| !self.outgoing.is_done(*id));
+            .filter(|id| self.outgoing.orders(*id));
         let parts = encode_parts(now, submission, predecessor);
         let count = u32::try_from(parts.len()).map_err(|_| Refusal::Busy)?;
         let deadline = now.age + submission.lifetime;
@@ -215,12 +215,12 @@ impl State {
         }
     }
 
-    /// A stream whose last message is done orders nothing any more, and makes room for another.
+    /// A stream whose last message is consumed or void orders nothing any more, and makes room for another.
     fn make_room_for_stream(&mut self, tail: &(PeerKey, String)) -> Result<(), Refusal> {
         let tails = &mut self.submissions.tails;
         if tails.len() >= MAX_STREAMS && !tails.contains_key(tail) {
             let outgoing = &self.outgoing;
-            tails.retain(|_, id| !outgoing.is_done(*id));
+            tails.retain(|_, id| outgoing.orders(*id));
         }
         if tails.len() >= MAX_STREAMS && !tails.contains_key(tail) { Err(Refusal::Busy) } else { Ok(()) }
     }

@@ -146,7 +146,7 @@ impl Tables {
         }
         let row = self.row();
         self.by_deadline.insert(ExpiryPlace { deadline: batch.deadline, row }, (flow, first));
-        self.out_batches.insert((flow, first), StoredBatch { row, age: self.age, batch: batch.clone() });
+        self.out_batches.insert((flow, first), StoredBatch { age: self.age, batch: batch.clone() });
         self.out_multipart.extend(batch.multipart.iter().map(|(seq, parts)| ((flow, *seq), *parts)));
         self.out_retry.extend(batch.retry_of.iter().map(|(seq, old)| ((flow, *seq), *old)));
         for (stream, seq) in &batch.stream_tails {

@@ -122,7 +122,11 @@ impl App {
             Event::Changed { flow, seqs, change, .. } => {
                 self.changes.extend(seqs.seqs().map(|seq| (MessageId { flow: *flow, seq }, *change)));
             }
-            _ => {}
+            Event::NeighbourUp { .. }
+            | Event::NeighbourDown { .. }
+            | Event::Contact(_)
+            | Event::Misconduct { .. }
+            | Event::Degraded { .. } => {}
         }
         self.events.push(event);
     }

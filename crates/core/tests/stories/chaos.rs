@@ -84,7 +84,8 @@ impl Chaos {
             8 => self.net.input(node, Input::Disk(DiskState::Full)),
             9 => self.net.input(node, Input::Disk(DiskState::Ready)),
             10 | 11 => {
-                let sent = self.net.nodes[node].app.sent.iter().filter(|(_, sent)| sent.stream.as_deref() != Some("s0"));
+                let sent =
+                    self.net.nodes[node].app.sent.iter().filter(|(_, sent)| sent.stream.as_deref() != Some("s0"));
                 let sent: Vec<MessageId> = sent.map(|(id, _)| *id).collect();
                 if !sent.is_empty() {
                     let id = sent[self.dice.usize(sent.len())];
@@ -123,10 +124,10 @@ impl Chaos {
 
 #[test]
 fn nothing_is_lost_or_shown_twice_whatever_happens() {
-    for seed in 0..40 {
+    for seed in 0..12 {
         println!("seed {seed}");
         let mut chaos = Chaos::new(seed);
-        for _ in 0..120 {
+        for _ in 0..80 {
             chaos.misfortune();
         }
         chaos.heal();
@@ -137,7 +138,9 @@ fn nothing_is_lost_or_shown_twice_whatever_happens() {
             let left = (counters.outbox_messages, counters.outbox_bytes, counters.inbox_messages);
             assert_eq!((left, node.store.pended(), node.store.sealed_parcels()), ((0, 0, 0), 0, 0));
             assert_eq!(node.store.inbox(), []);
-            assert!(node.store.snapshot().out_flows.iter().all(|flow| flow.untold.is_empty() && flow.floor == flow.next));
+            assert!(
+                node.store.snapshot().out_flows.iter().all(|flow| flow.untold.is_empty() && flow.floor == flow.next)
+            );
         }
     }
 }

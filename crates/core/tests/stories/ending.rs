@@ -84,11 +84,10 @@ fn a_message_cancelled_too_late_is_corrected_to_delivered() {
     net.command(0, Command::Cancel(id));
     net.seconds(20);
     assert_eq!(net.state(0, id), MessageState::Acknowledged);
-    assert_eq!(net.nodes[0].app.changes_of(id), [
-        Change::Ended(Ending::Cancelled),
-        Change::Delivered,
-        Change::Acknowledged
-    ]);
+    assert_eq!(
+        net.nodes[0].app.changes_of(id),
+        [Change::Ended(Ending::Cancelled), Change::Delivered, Change::Acknowledged]
+    );
     net.check();
 }
 

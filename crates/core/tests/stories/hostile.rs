@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
+use tidings_core::Input;
 use tidings_core::class::Class;
 use tidings_core::ids::{FlowId, LinkId};
 use tidings_core::interval::IntervalSet;
@@ -12,7 +13,6 @@ use tidings_core::links::LinkKind;
 use tidings_core::message::Submission;
 use tidings_core::trust::Evidence;
 use tidings_core::wire::{Clear, Content, Fragment, Frame, FrameDecoder, Hello, Parcel, Suite, VERSION};
-use tidings_core::Input;
 use tidings_crypto::SessionId;
 
 use crate::net::{Disk, Net, address};
@@ -45,18 +45,18 @@ fn parcels(written: &[Bytes]) -> Vec<(Class, Bytes)> {
     parcels
 }
 
-/// Node 2, which the story plays itself, opens a link to node 1.
+/// Node 0, which the story plays itself from now on, opens a link to node 1.
 fn say_hello(net: &mut Net) {
-    let peer = net.nodes[2].key();
-    net.input(1, Input::LinkUp { link: LINK, peer, kind: LinkKind::Tcp, dial: None, address: address(2) });
+    let peer = net.nodes[0].key();
+    net.input(1, Input::LinkUp { link: LINK, peer, kind: LinkKind::Tcp, dial: None, address: address(0) });
     net.input(1, Input::Writable { link: LINK, bytes: 1 << 30 });
     let hello = Hello {
         versions: vec![VERSION],
-        boot: 1,
+        boot: 9,
         link: 1,
         capabilities: Vec::new(),
         card_seq: 0,
-        name: "two".to_owned(),
+        name: "zero".to_owned(),
     };
     write(net, &Frame::Hello(hello));
 }
@@ -128,7 +128,7 @@ proptest! {
         net.run_for(Duration::from_secs(1));
         let expected: Vec<_> = ["first".to_owned()].into_iter().chain((0..PARCELS).map(|n| n.to_string())).collect();
         prop_assert_eq!(net.texts(1, 0), expected);
-        prop_assert_eq!(evidence_of(&net, 2), BTreeMap::new());
+        prop_assert_eq!(evidence_of(&net, 0), BTreeMap::new());
     }
 
     #[test]
@@ -186,9 +186,9 @@ fn nobody_speaks_in_anothers_name_or_to_anybody_else() {
         (Bytes::from_static(b"nonsense"), Evidence::MalformedParcel),
     ];
     for (bytes, expected) in forged {
-        let before = evidence_of(&net, 2);
+        let before = evidence_of(&net, 0);
         carry(&mut net, *class, &bytes);
-        let after = evidence_of(&net, 2);
+        let after = evidence_of(&net, 0);
         assert_eq!(after.get(&expected), Some(&(before.get(&expected).unwrap_or(&0) + 1)), "{expected:?}");
     }
     assert_eq!(net.texts(1, 0), ["first"]);

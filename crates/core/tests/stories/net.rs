@@ -40,7 +40,7 @@ impl Road {
 #[derive(Clone, Copy, Debug)]
 pub enum Disk {
     After(Duration),
-    /// When the story says so.
+    /// Never: nothing that waits for it leaves.
     ByHand,
 }
 
@@ -202,8 +202,7 @@ impl Net {
         };
         let identity = IdentityKey::from_seed(&node.identity);
         node.life += 1;
-        node.engine =
-            Some(Engine::new(node.config.clone(), identity, sealer, snapshot, now, [self.seeds; 32]));
+        node.engine = Some(Engine::new(node.config.clone(), identity, sealer, snapshot, now, [self.seeds; 32]));
         node.app.on_start(node.store.inbox());
         self.drain(index);
         self.input(index, Input::Listening(vec![address(index)]));

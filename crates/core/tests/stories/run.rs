@@ -89,14 +89,6 @@ impl Net {
         }
     }
 
-    /// Makes durable by hand what a node has issued.
-    pub fn sync(&mut self, index: usize) {
-        if let Some(batch) = self.nodes[index].store.sync() {
-            self.input(index, Input::Persisted(batch));
-            self.app_turn(index);
-        }
-    }
-
     fn wire(&self, index: usize, link: LinkId) -> Option<(usize, usize)> {
         let at = |wire: &Wire| wire.ends.iter().position(|end| *end == (index, link)).filter(|_| wire.open);
         self.wires.iter().enumerate().rev().find_map(|(number, wire)| Some((number, at(wire)?)))

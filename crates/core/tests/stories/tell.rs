@@ -8,6 +8,7 @@ use tidings_core::Command;
 use tidings_core::class::Class;
 use tidings_core::ids::{At, CommandId, MessageId};
 use tidings_core::message::{DEFAULT_LIFETIME, MessageState, Submission};
+use tidings_core::trust::Evidence;
 use tidings_crypto::PeerKey;
 
 use crate::net::{Net, Node};
@@ -37,9 +38,8 @@ impl Node {
     fn ended_streams(&self) -> BTreeSet<Option<String>> {
         let changes = self.store.changes(At::default());
         let ended = changes.into_iter().filter(|change| change.change.state().is_ended());
-        let ids = ended.flat_map(|change| {
-            change.seqs.seqs().map(|seq| MessageId { flow: change.flow, seq }).collect::<Vec<_>>()
-        });
+        let ids = ended
+            .flat_map(|change| change.seqs.seqs().map(|seq| MessageId { flow: change.flow, seq }).collect::<Vec<_>>());
         ids.filter_map(|id| self.app.sent.get(&id).map(|sent| sent.stream.clone())).collect()
     }
 }
@@ -102,12 +102,17 @@ impl Net {
                 let state = node.store.state(*id);
                 match recipient.app.payload(node.key(), *id) {
                     Some(payload) => assert_eq!(payload, sent.payload, "{id:?}"),
-                    None => assert!(state.is_some_and(MessageState::is_ended), "{id:?} of node {index} is lost: {state:?}"),
+                    None => {
+                        assert!(state.is_some_and(MessageState::is_ended), "{id:?} of node {index} is lost: {state:?}")
+                    }
                 }
             }
             self.check_streams(index);
-            let accused = node.engine().view().peers.into_iter().find(|peer| !peer.evidence.is_empty());
-            assert!(accused.is_none(), "node {index} accuses {accused:?}");
+            for peer in node.engine().view().peers {
+                // What a crash made an end forget may come too late to be opened.
+                let accused = peer.evidence.keys().find(|evidence| **evidence != Evidence::CannotOpen);
+                assert_eq!(accused, None, "node {index} accuses {peer:?}");
+            }
         }
     }
 

@@ -166,7 +166,12 @@ impl Sealer for OlmSealer {
                 return Err(OpenError::OtherSession { expected, got });
             }
         }
-        session.session.decrypt(&message).map_err(open_error)
+        // The library may move its state before it refuses a message (found by fuzzing): it is put back.
+        let before = session.session.pickle();
+        session.session.decrypt(&message).map_err(|error| {
+            session.session = Session::from_pickle(before);
+            open_error(error)
+        })
     }
 
     fn session_id(&self, session: &OlmSession) -> SessionId {

@@ -13,48 +13,48 @@ use tidings_core::wire::{MessageContent, PartOf, encode_content};
 use tidings_crypto::{PeerKey, SessionId};
 use tidings_store::{Key, Store};
 
-pub const FLOW: FlowId = FlowId([0xf0, 1, 2, 3, 4, 5, 6, 7]);
-pub const PEER: PeerKey = PeerKey::from_bytes([9; 32]);
-pub const HOUR: u64 = 3_600_000;
+pub(crate) const FLOW: FlowId = FlowId([0xf0, 1, 2, 3, 4, 5, 6, 7]);
+pub(crate) const PEER: PeerKey = PeerKey::from_bytes([9; 32]);
+pub(crate) const HOUR: u64 = 3_600_000;
 
 /// A database that is deleted at the end.
-pub struct Database {
-    pub dir: TempDir,
-    pub store: Store,
+pub(crate) struct Database {
+    pub(crate) dir: TempDir,
+    pub(crate) store: Store,
 }
 
 impl Database {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(&dir.path().join("tidings.db"), &key()).expect("a new database");
         Self { dir, store }
     }
 
-    pub fn reopen(self) -> Self {
+    pub(crate) fn reopen(self) -> Self {
         let Self { dir, store } = self;
         drop(store);
         let store = Store::open(&dir.path().join("tidings.db"), &key()).expect("the database again");
         Self { dir, store }
     }
 
-    pub fn apply(&mut self, records: Vec<Record>) {
+    pub(crate) fn apply(&mut self, records: Vec<Record>) {
         self.store.apply(&[records]).expect("records that fit");
     }
 }
 
-pub fn key() -> Key {
+pub(crate) fn key() -> Key {
     Key::new([7; 32])
 }
 
-pub fn at(n: u64) -> At {
+pub(crate) fn at(n: u64) -> At {
     At { boot: 1, n }
 }
 
-pub fn checkpoint(age: u64) -> Record {
+pub(crate) fn checkpoint(age: u64) -> Record {
     Record::Checkpoint { age: Age(age), wall: Wall(1_000_000 + age) }
 }
 
-pub fn encoded(kind: &str, payload: &[u8], part: Option<PartOf>) -> Bytes {
+pub(crate) fn encoded(kind: &str, payload: &[u8], part: Option<PartOf>) -> Bytes {
     encode_content(&MessageContent {
         kind: kind.into(),
         payload: Bytes::copy_from_slice(payload),
@@ -68,7 +68,7 @@ pub fn encoded(kind: &str, payload: &[u8], part: Option<PartOf>) -> Bytes {
     })
 }
 
-pub fn out_flow(next: Seq, floor: Seq) -> OutFlow {
+pub(crate) fn out_flow(next: Seq, floor: Seq) -> OutFlow {
     OutFlow {
         flow: FLOW,
         peer: PEER,
@@ -88,7 +88,7 @@ pub fn out_flow(next: Seq, floor: Seq) -> OutFlow {
 }
 
 /// Accepted messages of the seqs from `first` on, each with its seq as payload.
-pub fn out_batch(first: Seq, count: u64, deadline: u64) -> OutBatch {
+pub(crate) fn out_batch(first: Seq, count: u64, deadline: u64) -> OutBatch {
     let mut batch = OutBatch::empty(FlowName { flow: FLOW, peer: PEER }, Class::Normal, Age(deadline), Wall(50));
     batch.messages = (first..first + count)
         .map(|seq| OutMessage {
@@ -100,7 +100,7 @@ pub fn out_batch(first: Seq, count: u64, deadline: u64) -> OutBatch {
     batch
 }
 
-pub fn inbox_batch(n: u64, seqs: impl IntoIterator<Item = Seq>) -> InboxBatch {
+pub(crate) fn inbox_batch(n: u64, seqs: impl IntoIterator<Item = Seq>) -> InboxBatch {
     InboxBatch {
         at: at(n),
         sender: PEER,
@@ -112,7 +112,7 @@ pub fn inbox_batch(n: u64, seqs: impl IntoIterator<Item = Seq>) -> InboxBatch {
     }
 }
 
-pub fn parcel(no: u64) -> OutParcel {
+pub(crate) fn parcel(no: u64) -> OutParcel {
     OutParcel {
         parcel: tidings_core::ids::OutParcelNo(no),
         peer: PEER,
@@ -126,7 +126,7 @@ pub fn parcel(no: u64) -> OutParcel {
 }
 
 /// The payloads of the inbox, in order.
-pub fn shown(store: &Store) -> Vec<String> {
+pub(crate) fn shown(store: &Store) -> Vec<String> {
     let inbox = store.inbox(None, usize::MAX, None).expect("a readable inbox");
     inbox.iter().map(|message| String::from_utf8_lossy(&message.payload).into_owned()).collect()
 }
