@@ -58,7 +58,7 @@ impl Slow {
         }
         let recipient = Process::start(&binary, &scratch.path().join("recipient"), &quiet).await?;
         let one_way = Duration::from_millis(self.round_trip) / 2;
-        let relay = relay::start(port(&recipient)?, self.bytes_per_second, one_way).await?;
+        let relay = relay::start(port(&recipient)?, self.bytes_per_second, one_way)?;
         let address = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", relay.port, recipient.peer);
         let mut to_relay = quiet.clone();
         to_relay.extend(["--bootstrap", &address]);

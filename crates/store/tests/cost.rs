@@ -53,7 +53,7 @@ fn measure(commits: u64, mut commit: impl FnMut(u64)) -> (Duration, u64) {
     let before = written();
     let start = Instant::now();
     (0..commits).for_each(&mut commit);
-    (start.elapsed() / u32::try_from(commits).unwrap(), (written() - before) / commits)
+    (start.elapsed() / u32::try_from(commits).expect("few commits"), (written() - before) / commits)
 }
 
 #[test]

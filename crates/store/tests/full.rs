@@ -26,11 +26,11 @@ fn a_full_disk_loses_nothing_and_recovers() {
     if let Some(dir) = std::env::var_os(DIR) {
         return fill_and_recover(Path::new(&dir));
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a working file system");
     let script = "mount -t tmpfs -o size=96m none \"$TIDINGS_TEST_SMALL_DISK\" || exit 77; exec \"$0\" \"$@\"";
     let inner = Command::new("unshare")
         .args(["--mount", "sh", "-c", script])
-        .arg(std::env::current_exe().unwrap())
+        .arg(std::env::current_exe().expect("a working file system"))
         .args(["--exact", "a_full_disk_loses_nothing_and_recovers", "--nocapture"])
         .env(DIR, dir.path())
         .output();
@@ -46,7 +46,7 @@ fn a_full_disk_loses_nothing_and_recovers() {
 
 /// Takes all the room that is left.
 fn fill(path: &Path) {
-    let mut file = File::create(path).unwrap();
+    let mut file = File::create(path).expect("a working file system");
     let block = [1; 4096];
     while file.write_all(&block).is_ok() {}
 }
@@ -62,7 +62,7 @@ fn card(n: u8) -> Vec<Record> {
 fn fill_and_recover(dir: &Path) {
     let path = dir.join("tidings.db");
     let (sender, replies) = sync_channel(64);
-    let store = Store::open(&path, &key()).unwrap();
+    let store = Store::open(&path, &key()).expect("a working file system");
     let reply = move |reply| {
         // The test may have seen enough and be gone.
         let _gone = sender.send(reply);
@@ -80,8 +80,8 @@ fn fill_and_recover(dir: &Path) {
     fill(&dir.join("more"));
     worker.persist(BatchNo(3), card(3));
     worker.persist(BatchNo(4), card(4));
-    remove_file(dir.join("filler")).unwrap();
-    remove_file(dir.join("more")).unwrap();
+    remove_file(dir.join("filler")).expect("a working file system");
+    remove_file(dir.join("more")).expect("a working file system");
     let wanted = [WorkerReply::Persisted(BatchNo(4)), WorkerReply::Disk(DiskState::Ready)];
     let mut said = Vec::new();
     while !wanted.iter().all(|reply| said.contains(reply)) {
@@ -91,7 +91,7 @@ fn fill_and_recover(dir: &Path) {
     worker.stop();
 
     let ballast = dir.join("tidings.ballast");
-    assert!(ballast.exists(), "made anew: {:?}", read_dir(dir).unwrap().collect::<Vec<_>>());
-    let store = Store::open(&path, &key()).unwrap();
-    assert_eq!(store.snapshot().unwrap().cards.len(), 4);
+    assert!(ballast.exists(), "made anew: {:?}", read_dir(dir).expect("a working file system").collect::<Vec<_>>());
+    let store = Store::open(&path, &key()).expect("a working file system");
+    assert_eq!(store.snapshot().expect("a working file system").cards.len(), 4);
 }

@@ -1,4 +1,5 @@
 //! Every record comes back: in the snapshot, in answers, in what people read.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test fails where it stands")]
 
 mod common;
 

@@ -38,7 +38,7 @@ impl Relay {
 }
 
 /// Relays everything that dials to a port of this machine.
-pub(super) async fn start(to: u16, bytes_per_second: u32, one_way: Duration) -> Result<Relay> {
+pub(super) fn start(to: u16, bytes_per_second: u32, one_way: Duration) -> Result<Relay> {
     let socket = TcpSocket::new_v4()?;
     // Inherited by what is accepted.
     socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
