@@ -74,7 +74,7 @@ fn run_target(root: &Path, directory: &Path, host: &str, target: &str, seconds: 
         .arg(format!("-timeout={MAX_SECONDS_EACH}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args(["-print_final_stats=1", "-print_funcs=0", "-verbosity=0"]);
-    run(root, &mut command)
+    Ok(run(root, &mut command)?.into_one_test())
 }
 
 fn missing() -> Option<String> {

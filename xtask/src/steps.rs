@@ -15,6 +15,16 @@ pub(crate) enum Outcome {
     NotRun(String),
 }
 
+impl Outcome {
+    /// That of a program that is one test.
+    pub(crate) fn into_one_test(self) -> Self {
+        match self {
+            Self::Ran { ok, .. } => Self::Ran { passed: u64::from(ok), failed: u64::from(!ok), ok },
+            Self::NotRun(why) => Self::NotRun(why),
+        }
+    }
+}
+
 /// Steps that have come to an end, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
