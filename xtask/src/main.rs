@@ -44,6 +44,7 @@ fn soak(root: &Path) -> anyhow::Result<ExitCode> {
     let mut steps = steps::Steps::default();
     fuzz::fuzz(root, FUZZ_SECONDS, &[], &mut steps)?;
     suite::crashes(root, &mut steps)?;
+    steps.push("network namespaces", suite::namespaces(root)?);
     Ok(steps.close())
 }
 
