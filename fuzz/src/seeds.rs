@@ -138,7 +138,7 @@ fn message(part: Option<PartOf>) -> MessageContent {
         sent_at: Wall(WALL_MS),
         expires_at: Wall(WALL_MS + 60_000),
         stream: Some("letters".to_owned()),
-        predecessor: Some(id),
+        predecessors: vec![id],
         headers: vec![("name".to_owned(), "value".to_owned())],
         reply_to: Some(id),
         part,

@@ -10,6 +10,7 @@ mod outgoing;
 mod parcels;
 mod pending;
 mod quota;
+mod reminders;
 mod submit;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -357,7 +358,7 @@ impl State {
             self.pump(now, peer);
         }
         self.retry_due(now);
-        self.tell_due(now);
+        self.remind_due(now);
         for peer in self.parcels.lingering_due(now.mono) {
             self.pump(now, peer);
         }
@@ -365,7 +366,7 @@ impl State {
 
     fn on_reachable(&mut self, now: Moment, peer: PeerKey) {
         self.reachable.entry(peer).or_default();
-        self.tell_all(now, peer);
+        self.remind_all(now, peer);
         self.resend_idle(now, peer);
         self.pump(now, peer);
     }
@@ -374,6 +375,8 @@ impl State {
         self.reachable.remove(&peer);
         self.parcels.on_unreachable(&peer);
         self.outgoing.forget_loaded(&peer);
+        self.outgoing.ends.end(&peer);
+        self.outgoing.questions.end(&peer);
     }
 
     fn on_card(&mut self, now: Moment, peer: PeerKey, missing: bool) {

@@ -140,7 +140,7 @@ struct Tables {
     by_deadline: BTreeMap<ExpiryPlace, (FlowId, Seq)>,
     out_multipart: BTreeMap<(FlowId, Seq), u32>,
     out_retry: BTreeMap<(FlowId, Seq), MessageId>,
-    out_streams: BTreeMap<(PeerKey, String), MessageId>,
+    out_streams: BTreeMap<(PeerKey, String, FlowId), Seq>,
     out_parcels: BTreeMap<OutParcelNo, OutParcel>,
     last_parcel: u64,
     idempotency: BTreeMap<[u8; 16], StoredAnswer>,

@@ -319,6 +319,8 @@ pub struct InFlow {
     pub flow: FlowId,
     /// The sender.
     pub sender: PeerKey,
+    /// What lies below was done before this database knew the flow: it cannot say whether that was consumed.
+    pub since: Seq,
     /// The sender's floor as last stated: everything below is done.
     pub floor: Seq,
     /// On this disk, at or above the floor.
@@ -378,15 +380,15 @@ pub struct Pended {
     pub received_at: Wall,
     /// Links it crossed.
     pub hops: u32,
-    /// What it waits for: the message before it in its stream.
-    pub predecessor: Option<MessageId>,
+    /// What it waits for: the messages before it in its stream, one of a flow.
+    pub predecessors: Vec<MessageId>,
     /// For a part: its index and how many there are.
     pub part: Option<(u32, u32)>,
 }
 
 impl std::fmt::Debug for Pended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pended({:?} #{} part {:?} after {:?})", self.flow, self.seq, self.part, self.predecessor)
+        write!(f, "Pended({:?} #{} part {:?} after {:?})", self.flow, self.seq, self.part, self.predecessors)
     }
 }
 
@@ -526,7 +528,7 @@ pub struct Snapshot {
     pub in_flows: Vec<InFlow>,
     /// Pended messages, `encoded` left empty.
     pub pended: Vec<Pended>,
-    /// The newest message of each stream: (recipient, stream, id).
+    /// The newest message of each stream in each flow: (recipient, stream, id).
     pub stream_tails: Vec<(PeerKey, String, MessageId)>,
     /// Multi-part messages in the outbox: (flow, first part, parts).
     pub out_multipart: Vec<(FlowId, Seq, u32)>,

@@ -37,6 +37,8 @@ pub const MAX_PARCEL_SPAN: u64 = 1024;
 pub const MAX_FLOW_INTERVALS: usize = 1024;
 /// The most parts of a message.
 pub const MAX_PARTS: u32 = 64;
+/// The most predecessors a message names: one for each class.
+pub const MAX_PREDECESSORS: usize = 5;
 /// The most links a parcel may cross.
 pub const MAX_HOPS: u32 = 32;
 

@@ -143,6 +143,17 @@ impl SignedCard {
         Ok(Self { card, bytes: bytes.to_vec() })
     }
 
+    /// Reads whose card this claims to be and its seq, without checking a signature: enough to see that it is not
+    /// worth one. `None` if it cannot be read.
+    pub fn claim(bytes: &[u8]) -> Option<(PeerKey, u64)> {
+        within("signed card", MAX_CARD_BYTES, bytes.len()).ok()?;
+        let signed = proto::SignedCard::decode(bytes).ok()?;
+        let card = proto::Card::decode(signed.card).ok()?;
+        check(&card).ok()?;
+        let card = decode(card).ok()?;
+        Some((card.peer, card.seq))
+    }
+
     /// Returns what the card says.
     pub fn card(&self) -> &Card {
         &self.card

@@ -22,7 +22,7 @@ pub(crate) const MAX_EVENTS: i64 = 100_000;
 /// Applies one batch within a transaction.
 #[expect(clippy::wildcard_enum_match_arm, reason = "one record of many is looked for")]
 pub(crate) fn batch(transaction: &Transaction<'_>, records: &[Record]) -> Done {
-    fail::fail_point!("store::before_write");
+    fail::fail_point!("store::before_write", |_| Err(crate::store::broken()));
     let age = records.iter().rev().find_map(|record| match record {
         Record::Checkpoint { age, .. } => Some(age.0),
         _ => None,
@@ -97,6 +97,7 @@ pub(crate) fn out_flow_state(flow: &OutFlow) -> Vec<u8> {
 
 fn in_flow_state(flow: &InFlow) -> Vec<u8> {
     let writer = Writer::default()
+        .number(flow.since)
         .number(flow.floor)
         .set(&flow.delivered)
         .set(&flow.void)
@@ -386,7 +387,7 @@ impl Batch<'_> {
                 pended.class.to_wire(),
                 pended.received_at.0.cast_signed(),
                 pended.hops,
-                pended.predecessor.map(|id| id.to_bytes()),
+                pended.predecessors.iter().map(|id| id.to_bytes()).collect::<Vec<_>>().concat(),
                 pended.part.map(|(index, _)| index),
                 pended.part.map(|(_, parts)| parts),
                 pended.encoded.as_ref()

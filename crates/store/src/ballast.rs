@@ -1,12 +1,13 @@
 //! Disk space kept aside, so that what is already queued can commit when the disk is full.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
+
+use crate::private;
 
 /// Twice what may wait for a commit, and room for the write-ahead log around it.
 pub(crate) const BALLAST_BYTES: u64 = 2 * crate::worker::MAX_UNPERSISTED_BYTES + (4 << 20);
@@ -29,7 +30,7 @@ impl Ballast {
     }
 
     fn allocate(&self) -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?;
+        let mut file = private::open().truncate(true).open(&self.path)?;
         let allocated = match fallocate(&file, FallocateFlags::empty(), 0, BALLAST_BYTES) {
             // Some file systems cannot reserve; written blocks are taken as well.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => write_blocks(&mut file),

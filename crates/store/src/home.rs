@@ -3,14 +3,19 @@
 //! On first use identity and key are written and synced, and their directory synced, before the database is
 //! created: a database without its key, or without the identity it belongs to, is an error, never a fresh start.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use tidings_crypto::{IdentityKey, KeyWrapper, WrapError};
 use zeroize::Zeroizing;
+
+use crate::private::{self, Exposure};
+
+/// The files of a directory; docs/spec/storage.md §1.
+const FILES: [&str; 6] = ["lock", "identity", "database.key", "tidings.db", "tidings.db-wal", "tidings.ballast"];
 
 /// The key of a database.
 pub struct Key(Zeroizing<[u8; 32]>);
@@ -39,6 +44,7 @@ pub struct Home {
     database: PathBuf,
     key: Key,
     first_use: bool,
+    exposure: Exposure,
     _lock: File,
 }
 
@@ -93,7 +99,8 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// Opens a directory, and on first use creates it with a new identity.
+    /// Opens a directory, and on first use creates it with a new identity. A directory that others can look into,
+    /// and files of it that others can read, are taken away from them; see [`exposure`](Self::exposure).
     ///
     /// # Errors
     ///
@@ -103,7 +110,11 @@ impl Home {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io(dir))?;
             dir.canonicalize().map_err(io(dir))?.parent().map_or(Ok(()), sync_dir)?;
         }
+        let exposure = private::tighten_directory(dir).map_err(io(dir))?;
         let lock = lock(dir)?;
+        for file in FILES.map(|name| dir.join(name)) {
+            private::tighten_file(&file).map_err(io(&file))?;
+        }
         let database = dir.join("tidings.db");
         let (identity_file, key_file) = (dir.join("identity"), dir.join("database.key"));
         let first_use = !identity_file.exists();
@@ -131,7 +142,7 @@ impl Home {
             }
         };
         sync_dir(dir)?;
-        Ok(Self { identity, database, key, first_use, _lock: lock })
+        Ok(Self { identity, database, key, first_use, exposure, _lock: lock })
     }
 
     /// Reads the identity of a directory without opening it; `None` if there is none yet.
@@ -167,6 +178,11 @@ impl Home {
     pub fn first_use(&self) -> bool {
         self.first_use
     }
+
+    /// Whether others could look into the directory when it was opened.
+    pub fn exposure(&self) -> Exposure {
+        self.exposure
+    }
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HomeError + '_ {
@@ -175,8 +191,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HomeError + '_ {
 
 fn lock(dir: &Path) -> Result<File, HomeError> {
     let path = dir.join("lock");
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(io(&path))?;
+    let file = private::open().open(&path).map_err(io(&path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(HomeError::InUse { dir: dir.to_owned() }),
@@ -200,18 +215,13 @@ fn read_key(path: &Path, wrapper: &dyn KeyWrapper) -> Result<Option<Zeroizing<[u
 fn write_key(path: &Path, secret: &[u8], wrapper: &dyn KeyWrapper) -> Result<(), HomeError> {
     let wrapped = wrapper.wrap(secret).map_err(|source| HomeError::Wrapped { path: path.to_owned(), source })?;
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(io(&temporary))?;
+    private::tighten_file(&temporary).map_err(io(&temporary))?;
+    let mut file = private::open().truncate(true).open(&temporary).map_err(io(&temporary))?;
     file.write_all(&wrapped).and_then(|()| file.sync_all()).map_err(io(&temporary))?;
     std::fs::rename(&temporary, path).map_err(io(path))?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
 fn sync_dir(dir: &Path) -> Result<(), HomeError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io(dir))
+    private::sync_directory(dir).map_err(io(dir))
 }

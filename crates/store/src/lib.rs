@@ -10,13 +10,16 @@ mod ballast;
 mod codec;
 mod home;
 mod load;
+mod private;
 mod read;
+mod room;
 mod schema;
 mod snapshot;
 mod store;
 mod worker;
 
 pub use home::{Home, HomeError, Key};
+pub use private::Exposure;
 pub use read::{ChangePage, MessageFilter, MessagePage, Place, StoredChange, StoredMessage, TimelineEntry};
 pub use store::{OpenError, Store, StoreError};
 pub use worker::{Worker, WorkerHandle, WorkerReply};

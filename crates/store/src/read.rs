@@ -130,12 +130,19 @@ fn step_of(number: i64) -> Result<Step, Unreadable> {
 }
 
 impl Store {
-    /// Messages of the inbox after a place, oldest first, without those that were consumed.
+    /// Messages of the inbox after a place, oldest first, without those that were consumed: at most `limit`, and
+    /// no more than `max_bytes` of payload together, but for a first one that is larger by itself.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database cannot be read.
-    pub fn inbox(&self, after: Option<At>, limit: usize, kind: Option<&str>) -> Result<Vec<InboxMessage>, StoreError> {
+    pub fn inbox(
+        &self,
+        after: Option<At>,
+        limit: usize,
+        max_bytes: u64,
+        kind: Option<&str>,
+    ) -> Result<Vec<InboxMessage>, StoreError> {
         let place = after.map_or(-1, event_row);
         let mut statement = self.connection.prepare_cached(
             "SELECT inbox.row, sender, flow, class, received, hops, messages, inbox_consumed.seqs
@@ -143,8 +150,8 @@ impl Store {
              WHERE inbox.row >= coalesce((SELECT max(row) FROM inbox WHERE row <= ?1), 0) ORDER BY inbox.row",
         )?;
         let mut rows = statement.query([place])?;
-        let mut messages = Vec::new();
-        while let Some(row) = rows.next()?
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        'rows: while let Some(row) = rows.next()?
             && messages.len() < limit
         {
             let first = event_at(row.get(0)?);
@@ -167,6 +174,10 @@ impl Store {
                 let content = decode_content(encoded).map_err(|_| Unreadable)?;
                 if kind.is_some_and(|kind| kind != content.kind) {
                     continue;
+                }
+                bytes += content.payload.len() as u64;
+                if bytes > max_bytes && !messages.is_empty() {
+                    break 'rows;
                 }
                 messages.push(InboxMessage {
                     at,

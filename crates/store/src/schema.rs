@@ -34,7 +34,7 @@ CREATE TABLE out_multipart (flow INTEGER NOT NULL, first INTEGER NOT NULL, parts
 CREATE TABLE out_retry (flow INTEGER NOT NULL, seq INTEGER NOT NULL, old BLOB NOT NULL, PRIMARY KEY (flow, seq))
     WITHOUT ROWID;
 CREATE TABLE out_stream (peer BLOB NOT NULL, stream TEXT NOT NULL, flow INTEGER NOT NULL, seq INTEGER NOT NULL,
-    PRIMARY KEY (peer, stream)) WITHOUT ROWID;
+    PRIMARY KEY (peer, stream, flow)) WITHOUT ROWID;
 CREATE TABLE out_parcel (parcel INTEGER PRIMARY KEY, peer BLOB NOT NULL, flow INTEGER NOT NULL, seqs BLOB NOT NULL,
     session BLOB NOT NULL, floor INTEGER NOT NULL, deadline INTEGER NOT NULL, inner BLOB NOT NULL);
 CREATE TABLE idempotency (row INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL,
@@ -56,6 +56,6 @@ CREATE TABLE inbox (row INTEGER PRIMARY KEY, sender BLOB NOT NULL, flow INTEGER 
 CREATE INDEX inbox_place ON inbox (flow, first);
 CREATE TABLE inbox_consumed (row INTEGER PRIMARY KEY, seqs BLOB NOT NULL);
 CREATE TABLE pended (sender BLOB NOT NULL, flow INTEGER NOT NULL, seq INTEGER NOT NULL, class INTEGER NOT NULL,
-    received INTEGER NOT NULL, hops INTEGER NOT NULL, predecessor BLOB, part INTEGER, parts INTEGER,
+    received INTEGER NOT NULL, hops INTEGER NOT NULL, predecessors BLOB NOT NULL, part INTEGER, parts INTEGER,
     encoded BLOB NOT NULL, PRIMARY KEY (flow, sender, seq));
 ";

@@ -34,8 +34,8 @@ impl Store {
         snapshot.out_parcels =
             self.rows("SELECT parcel, peer, flow, seqs, session, floor, deadline FROM out_parcel", out_parcel)?;
         snapshot.in_flows = self.rows("SELECT flow, sender, state FROM in_flow", in_flow)?;
-        snapshot.pended =
-            self.rows("SELECT sender, flow, seq, class, received, hops, predecessor, part, parts FROM pended", pended)?;
+        snapshot.pended = self
+            .rows("SELECT sender, flow, seq, class, received, hops, predecessors, part, parts FROM pended", pended)?;
         snapshot.stream_tails = self.rows("SELECT peer, stream, flow, seq FROM out_stream", |row| {
             let id = MessageId { flow: flow_of(row.get(2)?), seq: number(row, 3)? };
             Ok((peer(&blob(row, 0)?)?, row.get(1)?, id))
@@ -171,6 +171,7 @@ fn in_flow(row: &Row<'_>) -> Result<InFlow, StoreError> {
     let mut flow = InFlow {
         flow: flow_of(row.get(0)?),
         sender: peer(&blob(row, 1)?)?,
+        since: state.number()?,
         floor: state.number()?,
         delivered: state.set()?,
         void: state.set()?,
@@ -187,10 +188,8 @@ fn in_flow(row: &Row<'_>) -> Result<InFlow, StoreError> {
 }
 
 fn pended(row: &Row<'_>) -> Result<Pended, StoreError> {
-    let predecessor = match row.get::<_, Option<Vec<u8>>>(6)? {
-        Some(id) => Some(MessageId::from_bytes(array(&id)?)),
-        None => None,
-    };
+    let predecessors = blob(row, 6)?;
+    let predecessors = predecessors.chunks(16).map(|id| Ok(MessageId::from_bytes(array(id)?)));
     Ok(Pended {
         sender: peer(&blob(row, 0)?)?,
         flow: flow_of(row.get(1)?),
@@ -199,7 +198,7 @@ fn pended(row: &Row<'_>) -> Result<Pended, StoreError> {
         encoded: Bytes::new(),
         received_at: Wall(number(row, 4)?),
         hops: row.get(5)?,
-        predecessor,
+        predecessors: predecessors.collect::<Result<_, StoreError>>()?,
         part: row.get::<_, Option<u32>>(7)?.zip(row.get::<_, Option<u32>>(8)?),
     })
 }

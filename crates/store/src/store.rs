@@ -8,7 +8,7 @@ use tidings_core::record::Record;
 use crate::ballast::Ballast;
 use crate::codec::Unreadable;
 use crate::home::Key;
-use crate::{apply, schema};
+use crate::{apply, private, room, schema};
 
 /// One encrypted database, with its only connection.
 #[derive(Debug)]
@@ -52,6 +52,14 @@ pub enum OpenError {
         /// What was found.
         detail: String,
     },
+    /// It cannot be made, or kept from others.
+    #[error("cannot make {} a private file: {source}; check that its directory belongs to you", .path.display())]
+    Io {
+        /// The database.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Anything else.
     #[error("cannot open {}: {source}", .path.display())]
     Sqlite {
@@ -64,7 +72,7 @@ pub enum OpenError {
 
 impl OpenError {
     fn is_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+        matches!(self, Self::Sqlite { source, path } if room::is_lacking(source, path))
     }
 }
 
@@ -72,7 +80,7 @@ impl OpenError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk is full. Nothing was changed.
+    /// The disk is full, or this user's share of it. Nothing was changed.
     #[error("the disk is full")]
     Full,
     /// Anything else; the connection is of no more use.
@@ -134,6 +142,8 @@ impl Store {
             .and_then(|dir| Some(dir.join(path.file_name()?)))
             .unwrap_or_else(|| path.to_owned());
         initialise();
+        // SQLite would let others read it, and gives the log the permissions that it finds here.
+        private::create(&real).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         let connection = Connection::open_with_flags(real, flags).map_err(failed)?;
         configure(&connection, key).map_err(failed)?;
         let mut store = Self { connection, path: path.to_owned() };
@@ -156,15 +166,22 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; then nothing was changed.
+    /// [`StoreError`]; after [`StoreError::Full`] nothing was changed.
     pub fn apply(&mut self, batches: &[Vec<Record>]) -> Result<(), StoreError> {
+        match self.commit(batches) {
+            Err(StoreError::Sqlite(source)) if room::is_lacking(&source, &self.path) => Err(StoreError::Full),
+            applied => applied,
+        }
+    }
+
+    fn commit(&mut self, batches: &[Vec<Record>]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         for records in batches {
             apply::batch(&transaction, records)?;
         }
-        fail::fail_point!("store::before_commit");
+        fail::fail_point!("store::before_commit", |_| Err(broken()));
         transaction.commit()?;
-        fail::fail_point!("store::after_commit");
+        fail::fail_point!("store::after_commit", |_| Err(broken()));
         Ok(())
     }
 
@@ -206,6 +223,13 @@ impl Store {
             later => Ok(Some(later)),
         }
     }
+}
+
+/// What a disk says that cannot be written.
+#[cfg(feature = "failpoints")]
+pub(crate) fn broken() -> StoreError {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+    StoreError::Sqlite(rusqlite::Error::SqliteFailure(error, None))
 }
 
 /// Lets one thread initialise the library: a second one could ask for encryption before it is registered.

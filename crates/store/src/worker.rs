@@ -1,6 +1,7 @@
 //! The store's thread: takes requests in order, commits together what has queued up.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,11 @@ pub(crate) const MAX_UNPERSISTED_BYTES: u64 = 8 << 20;
 /// A batch of nothing but news about what others have waits so long for one that must be durable at once: what a
 /// crash takes of it is told again.
 const LINGER: Duration = Duration::from_millis(4);
-/// The time between two attempts to commit on a full disk.
+/// The time between two attempts to commit on a full disk, and between two to make the ballast anew.
 const FULL_RETRY: Duration = Duration::from_millis(200);
+/// How long a thread that is to stop goes on trying to commit on a full disk: two attempts more. Shorter than the
+/// 600 ms that a node gives its commits when it stops.
+const FULL_PATIENCE: Duration = Duration::from_millis(400);
 
 /// Something for the thread to do.
 enum Request {
@@ -38,7 +42,8 @@ pub enum WorkerReply {
     Loaded(LoadId, Loaded),
     /// The disk is full, or has room again.
     Disk(DiskState),
-    /// The database failed and the thread has ended; what was not persisted is to be built anew from the disk.
+    /// The database failed, or the thread did, and the thread has ended; what was not persisted is to be built anew
+    /// from the disk.
     Failed(String),
 }
 
@@ -51,19 +56,25 @@ pub struct Worker;
 pub struct WorkerHandle {
     requests: SyncSender<Request>,
     thread: Option<JoinHandle<()>>,
+    gives_up_at: Arc<OnceLock<Instant>>,
 }
 
 impl Worker {
-    /// Starts the thread. `reply` is called on it.
-    pub fn spawn(store: Store, reply: Box<dyn FnMut(WorkerReply) + Send>) -> WorkerHandle {
+    /// Starts the thread. `reply` is called on it, and must not panic.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread to give; the database is closed again.
+    pub fn spawn(store: Store, reply: Box<dyn FnMut(WorkerReply) + Send>) -> std::io::Result<WorkerHandle> {
         let (requests, queue) = sync_channel(MAX_REQUESTS);
         let ballast = Ballast::beside(store.path());
+        let gives_up_at = Arc::new(OnceLock::new());
+        let mut shop = Shop { store, reply, ballast, full: None, gives_up_at: Arc::clone(&gives_up_at) };
         let thread = std::thread::Builder::new().name("tidings-store".into()).spawn(move || {
-            let mut shop = Shop { store, reply, ballast, full: false };
             shop.reply_if_full();
             shop.run(&queue);
-        });
-        WorkerHandle { requests, thread: thread.ok() }
+        })?;
+        Ok(WorkerHandle { requests, thread: Some(thread), gives_up_at })
     }
 }
 
@@ -83,13 +94,19 @@ impl WorkerHandle {
         self.ask(Request::Read(read));
     }
 
-    /// Finishes what was asked, closes the database and ends the thread.
+    /// Finishes what was asked, closes the database and ends the thread. What a full disk does not take within
+    /// [`FULL_PATIENCE`] is left out, and was never told as persisted.
     pub fn stop(mut self) {
+        self.lose_patience();
         self.ask(Request::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been reported by its hook; there is nothing left to finish.
             let _panicked = thread.join();
         }
+    }
+
+    fn lose_patience(&self) {
+        self.gives_up_at.get_or_init(|| Instant::now() + FULL_PATIENCE);
     }
 
     fn ask(&self, request: Request) {
@@ -98,12 +115,21 @@ impl WorkerHandle {
     }
 }
 
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.lose_patience();
+    }
+}
+
 /// What the thread owns.
 struct Shop {
     store: Store,
     reply: Box<dyn FnMut(WorkerReply) + Send>,
     ballast: Ballast,
-    full: bool,
+    /// While the disk is full: when the ballast is tried next.
+    full: Option<Instant>,
+    /// Set when the thread is to stop: until when it goes on trying to commit on a full disk.
+    gives_up_at: Arc<OnceLock<Instant>>,
 }
 
 /// Batches to be committed together.
@@ -139,32 +165,26 @@ impl Group {
 impl Shop {
     fn reply_if_full(&mut self) {
         if !self.ballast.fill() {
-            self.full = true;
-            (self.reply)(WorkerReply::Disk(DiskState::Full));
+            self.on_full();
         }
     }
 
     fn run(&mut self, queue: &Receiver<Request>) {
         loop {
-            // On a full disk the ballast is made anew as soon as there is room.
-            let first = if self.full {
-                match queue.recv_timeout(FULL_RETRY) {
-                    Ok(request) => request,
-                    Err(RecvTimeoutError::Timeout) => {
-                        self.refill();
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            } else {
-                match queue.recv() {
-                    Ok(request) => request,
-                    Err(_) => return,
-                }
+            let next = match self.full {
+                Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            if !self.serve(first, queue) {
-                return;
+            match next {
+                Ok(request) => {
+                    if !self.serve(request, queue) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
+            self.refill();
         }
     }
 
@@ -210,19 +230,16 @@ impl Shop {
         true
     }
 
-    /// Commits a group, however long the disk is full.
+    /// Commits a group, however long the disk is full, unless the thread is to stop meanwhile.
     fn commit(&mut self, group: Group) -> bool {
         let Some(last) = group.last else { return true };
         loop {
             match self.store.apply(&group.batches) {
                 Ok(()) => break,
                 Err(StoreError::Full) => {
-                    if !self.full {
-                        self.full = true;
-                        (self.reply)(WorkerReply::Disk(DiskState::Full));
-                    }
-                    if !self.ballast.release() {
-                        std::thread::park_timeout(FULL_RETRY);
+                    self.on_full();
+                    if !self.ballast.release() && !self.wait_for_room() {
+                        return false;
                     }
                 }
                 Err(error) => return self.fail(&error),
@@ -230,20 +247,52 @@ impl Shop {
         }
         fail::fail_point!("store::before_answer");
         (self.reply)(WorkerReply::Persisted(last));
-        self.refill();
         true
     }
 
+    fn on_full(&mut self) {
+        if self.full.is_none() {
+            self.full = Some(Instant::now() + FULL_RETRY);
+            (self.reply)(WorkerReply::Disk(DiskState::Full));
+        }
+    }
+
+    /// `false` when there is no more time to wait.
+    fn wait_for_room(&self) -> bool {
+        let rest = match self.gives_up_at.get() {
+            Some(end) => end.saturating_duration_since(Instant::now()),
+            None => FULL_RETRY,
+        };
+        if !rest.is_zero() {
+            std::thread::park_timeout(FULL_RETRY.min(rest));
+        }
+        !rest.is_zero()
+    }
+
+    /// On a full disk the ballast is made anew as soon as there is room, however much is asked meanwhile.
     fn refill(&mut self) {
-        if self.full && self.ballast.fill() {
-            self.full = false;
-            (self.reply)(WorkerReply::Disk(DiskState::Ready));
+        if self.full.is_some_and(|due| due <= Instant::now()) {
+            if self.ballast.fill() {
+                self.full = None;
+                (self.reply)(WorkerReply::Disk(DiskState::Ready));
+            } else {
+                self.full = Some(Instant::now() + FULL_RETRY);
+            }
         }
     }
 
     fn fail(&mut self, error: &StoreError) -> bool {
         (self.reply)(WorkerReply::Failed(error.to_string()));
         false
+    }
+}
+
+impl Drop for Shop {
+    /// A thread that panics must not leave anybody waiting for its answers.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.reply)(WorkerReply::Failed("its thread panicked".into()));
+        }
     }
 }
 

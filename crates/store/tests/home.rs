@@ -10,7 +10,7 @@ use common::{FLOW, inbox_batch, key, shown};
 use tidings_core::interval::IntervalSet;
 use tidings_core::record::Record;
 use tidings_crypto::PlainWrapper;
-use tidings_store::{Home, HomeError, Key, OpenError, Store};
+use tidings_store::{Exposure, Home, HomeError, Key, OpenError, Store, Worker};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("a file").permissions().mode() & 0o777
@@ -24,17 +24,72 @@ fn first_use_makes_private_files_and_the_next_finds_them() {
     let home = Home::open(&dir, &PlainWrapper).unwrap();
     assert!(home.first_use());
     let peer = home.identity().peer();
-    drop(Store::open(home.database(), home.key()).unwrap());
+    assert_eq!(home.exposure(), Exposure::None);
+    run(&home);
     assert_eq!(mode(&dir), 0o700);
-    for file in ["identity", "database.key"] {
-        assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
-    }
     drop(home);
     let again = Home::open(&dir, &PlainWrapper).unwrap();
     assert!(!again.first_use());
     assert_eq!(again.identity().peer(), peer);
     assert_eq!(Home::identity_of(&dir, &PlainWrapper).unwrap().map(|identity| identity.peer()), Some(peer));
     Store::open(again.database(), again.key()).unwrap();
+}
+
+/// Lets the database make all its files, and looks at them.
+fn run(home: &Home) {
+    let mut store = Store::open(home.database(), home.key()).expect("a working file system");
+    store.apply(&[vec![Record::Booted { boot: 1 }]]).expect("a working file system");
+    let (sender, answered) = std::sync::mpsc::sync_channel(1);
+    let worker = Worker::spawn(store, Box::new(|_| {})).expect("a thread");
+    worker.read(Box::new(move |_| sender.send(()).expect("the test waits")));
+    answered.recv().expect("an answer");
+    let dir = home.database().parent().expect("a file in a directory");
+    for file in ["lock", "identity", "database.key", "tidings.db", "tidings.db-wal", "tidings.ballast"] {
+        assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
+    }
+    worker.stop();
+}
+
+#[test]
+fn what_others_could_read_is_taken_away_from_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path(), &PlainWrapper).unwrap();
+    drop(Store::open(home.database(), home.key()).unwrap());
+    drop(home);
+    fs::write(dir.path().join("tidings.ballast"), "").unwrap();
+    fs::write(dir.path().join("of others"), "").unwrap();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o2755)).unwrap();
+    let home = Home::open(dir.path(), &PlainWrapper).unwrap();
+    assert_eq!(home.exposure(), Exposure::Ended);
+    assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777, 0o2700);
+    assert_eq!(mode(&dir.path().join("of others")), 0o644);
+    run(&home);
+}
+
+#[test]
+fn a_database_alone_is_private_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidings.db");
+    drop(Store::open(&path, &key()).unwrap());
+    assert_eq!(mode(&path), 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Store::open(&path, &key()).unwrap());
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn a_directory_for_everybody_stays_one() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("everybody's");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).unwrap();
+    let home = Home::open(&dir, &PlainWrapper).unwrap();
+    assert_eq!(home.exposure(), Exposure::Stays);
+    assert_eq!(mode(&dir), 0o777);
+    run(&home);
 }
 
 #[test]

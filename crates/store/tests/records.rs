@@ -6,7 +6,7 @@ mod common;
 use bytes::Bytes;
 use common::{Database, FLOW, PEER, at, checkpoint, encoded, inbox_batch, out_batch, out_flow, parcel, shown};
 use tidings_core::class::Class;
-use tidings_core::ids::{At, MessageId, OutParcelNo};
+use tidings_core::ids::{At, FlowId, MessageId, OutParcelNo};
 use tidings_core::interval::IntervalSet;
 use tidings_core::links::Address;
 use tidings_core::message::{Idempotency, OutMessage};
@@ -26,7 +26,7 @@ fn pended(seq: u64, payload: &[u8], part: Option<PartOf>) -> Pended {
         encoded: encoded("parts", payload, part),
         received_at: Wall(60 + seq),
         hops: 3,
-        predecessor: Some(MessageId { flow: FLOW, seq: 1 }),
+        predecessors: vec![MessageId { flow: FLOW, seq: 1 }, MessageId { flow: FlowId([3; 8]), seq: 2 }],
         part: part.map(|part| (part.index, part.count)),
     }
 }
@@ -35,6 +35,7 @@ fn in_flow() -> InFlow {
     InFlow {
         flow: FLOW,
         sender: PEER,
+        since: 1,
         floor: 3,
         delivered: IntervalSet::of(4, 9),
         void: IntervalSet::of(12, 12),
@@ -212,13 +213,32 @@ fn consumed_messages_leave_the_inbox_singly_and_by_rows() {
     database.apply(vec![consumed(2, 3)]);
     let mut database = database.reopen();
     assert_eq!(shown(&database.store), ["1", "5", "4"]);
-    let after: Vec<At> = database.store.inbox(Some(at(1)), 9, None).unwrap().iter().map(|m| m.at).collect();
+    let after: Vec<At> = database.store.inbox(Some(at(1)), 9, u64::MAX, None).unwrap().iter().map(|m| m.at).collect();
     assert_eq!(after, [at(3), at(5)]);
-    assert!(database.store.inbox(None, 9, Some("other")).unwrap().is_empty());
+    assert!(database.store.inbox(None, 9, u64::MAX, Some("other")).unwrap().is_empty());
     database.apply(vec![consumed(1, 1), consumed(5, 9)]);
     assert_eq!(shown(&database.store), ["4"]);
     database.apply(vec![consumed(0, 9)]);
     assert_eq!(shown(&database.store), [""; 0]);
+}
+
+#[test]
+fn a_page_of_the_inbox_has_as_many_messages_as_its_bytes_allow() {
+    let mut database = Database::new();
+    let sizes = [400_000, 600_000, 700_000, 900_000, 10];
+    for (n, size) in (1..).zip(sizes) {
+        let mut batch = inbox_batch(n, [n]);
+        batch.messages[0].1 = encoded("large", &vec![1; size], None);
+        database.apply(vec![Record::Inbox(batch)]);
+    }
+    let page = |after, max_bytes| -> Vec<usize> {
+        let page = database.store.inbox(after, 256, max_bytes, None).unwrap();
+        page.iter().map(|message| message.payload.len()).collect()
+    };
+    assert_eq!(page(None, 1_000_000), [400_000, 600_000]);
+    assert_eq!(page(Some(at(2)), 1_000_000), [700_000]);
+    assert_eq!(page(Some(at(3)), 1), [900_000], "one that is too large comes alone");
+    assert_eq!(page(None, u64::MAX), sizes);
 }
 
 #[test]
@@ -233,7 +253,7 @@ fn released_parts_are_one_message() {
     ]);
     database.apply(vec![Record::Released { at: at(1), sender: PEER, flow: FLOW, first: 4, parts: 3 }]);
     let mut database = database.reopen();
-    let inbox = database.store.inbox(None, 9, Some("parts")).unwrap();
+    let inbox = database.store.inbox(None, 9, u64::MAX, Some("parts")).unwrap();
     assert_eq!(inbox.len(), 1);
     assert_eq!((inbox[0].id.seq, inbox[0].payload.as_ref()), (4, b"one two three".as_slice()));
     assert_eq!((inbox[0].class, inbox[0].received_at, inbox[0].hops), (Class::Bulk, Wall(66), 3));

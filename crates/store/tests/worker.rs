@@ -20,7 +20,7 @@ fn start(store: Store) -> (WorkerHandle, Receiver<WorkerReply>) {
         // The test may have seen enough and be gone.
         let _gone = sender.send(reply);
     };
-    (Worker::spawn(store, Box::new(reply)), replies)
+    (Worker::spawn(store, Box::new(reply)).expect("a thread"), replies)
 }
 
 fn next(replies: &Receiver<WorkerReply>) -> WorkerReply {

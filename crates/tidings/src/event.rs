@@ -17,7 +17,7 @@ use tidings_crypto::PeerKey;
 
 mod catch_up;
 
-pub(crate) use catch_up::{PAGE, Source, follow};
+pub(crate) use catch_up::{PAGE, PAGE_BYTES, Source, follow};
 
 /// Something that happened at a node.
 #[derive(Clone, Debug, PartialEq)]

@@ -168,7 +168,7 @@ impl Node {
     }
 
     async fn read_inbox(&self, after: At, limit: usize, kind: Option<String>) -> Result<Vec<InboxMessage>, CallError> {
-        self.read(|answer| Read::Inbox { after, limit, kind, answer }).await
+        self.read(|answer| Read::Inbox { after, limit, max_bytes: u64::MAX, kind, answer }).await
     }
 
     /// Says that the application has consumed messages; they are never shown again once this returns. Returns those
@@ -393,7 +393,8 @@ impl Node {
 
 impl Source for Node {
     async fn messages(&self, after: At) -> Option<Vec<InboxMessage>> {
-        self.insist(|answer| Read::Inbox { after, limit: event::PAGE, kind: None, answer }).await
+        let max_bytes = event::PAGE_BYTES;
+        self.insist(|answer| Read::Inbox { after, limit: event::PAGE, max_bytes, kind: None, answer }).await
     }
 
     async fn changes(&self, after: At) -> Option<ChangePage> {

@@ -1,8 +1,10 @@
 //! Which ports a node listens on: chosen at the first start and kept, so that neighbours find it again where it was.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use libp2p::Multiaddr;
@@ -144,7 +146,14 @@ fn read(file: &Path) -> BTreeMap<String, u16> {
 fn write(file: &Path, ports: &BTreeMap<String, u16>) -> io::Result<()> {
     let text = toml::to_string(ports).map_err(io::Error::other)?;
     let new = file.with_extension("new");
-    std::fs::write(&new, text)?;
+    // What an interrupted writing left may be anybody's to read.
+    if let Err(error) = std::fs::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut private = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    private.write_all(text.as_bytes())?;
     std::fs::rename(new, file)
 }
 
@@ -165,6 +174,16 @@ mod tests {
             first.iter().filter_map(|address| Place::read(&address.to_string())).map(|place| place.port).collect();
         assert_ne!(ports[0], 0);
         assert_eq!(settle(dir.path(), &wanted).unwrap(), first);
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ports.new"), "left by an interrupted writing").unwrap();
+        settle(dir.path(), &[address("/ip4/127.0.0.1/tcp/0")]).unwrap();
+        let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tidings_core::links::Address;
 use tidings_crypto::{KeyWrapper, PlainWrapper};
-use tidings_store::{Home, HomeError, OpenError, StoreError};
+use tidings_store::{Exposure, Home, HomeError, OpenError, StoreError};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
@@ -277,6 +277,7 @@ impl Start {
         raise_descriptor_limit();
         let clock = Clock::new();
         let home = Home::open(&self.dir, &*self.keys).map_err(|error| StartError::of_home(&self.dir, error))?;
+        log_exposure(&self.dir, home.exposure());
         let places = ports::settle(&self.dir, &self.config.addresses)?;
         let store_replies = mpsc::channel(driver::STORE_REPLIES);
         let booted = driver::boot(&home, &self.config, clock, store_replies.0.clone())
@@ -340,6 +341,17 @@ fn refuse(started: Started, error: StartError) {
     let _ = started.send(Err(error));
 }
 
+fn log_exposure(dir: &Path, exposure: Exposure) {
+    let dir = dir.display();
+    match exposure {
+        Exposure::None => {}
+        Exposure::Ended => tracing::warn!(%dir, "others could look into the node's directory; it is now yours alone"),
+        Exposure::Stays => {
+            tracing::warn!(%dir, "others can look into the node's directory, which is not yours alone; choose another");
+        }
+    }
+}
+
 /// The TLS library writes the secrets of every connection to the file that `SSLKEYLOGFILE` names, and cannot be told
 /// not to.
 fn refuse_key_log() -> Result<(), StartError> {
@@ -381,7 +393,7 @@ impl StartError {
             BootError::Open(OpenError::Corrupt { .. })
             | BootError::Read(StoreError::Unreadable)
             | BootError::Sealer(_) => Self::Corrupt { reason },
-            BootError::Random(_) => Self::System { reason },
+            BootError::Random(_) | BootError::Thread(_) => Self::System { reason },
             BootError::Open(_) | BootError::Read(_) => Self::Database { reason },
         }
     }

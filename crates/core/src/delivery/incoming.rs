@@ -80,6 +80,17 @@ impl Incoming {
         self.flows.values().map(of_flow).sum()
     }
 
+    /// A flow whose sender states this floor.
+    fn flow_at(&mut self, flow: FlowId, sender: PeerKey, floor: Seq, now: Moment) -> &mut InFlow {
+        let is_new = !self.flows.contains_key(&(flow, sender));
+        let flow = self.flow(flow, sender, now);
+        if is_new {
+            flow.since = floor;
+        }
+        raise_floor(flow, floor);
+        flow
+    }
+
     fn flow(&mut self, flow: FlowId, sender: PeerKey, now: Moment) -> &mut InFlow {
         self.changed.insert((flow, sender));
         self.flows.entry((flow, sender)).or_insert_with(|| {
@@ -87,6 +98,7 @@ impl Incoming {
             InFlow {
                 flow,
                 sender,
+                since: 0,
                 floor: 0,
                 delivered: IntervalSet::new(),
                 void: IntervalSet::new(),
@@ -104,12 +116,16 @@ impl Incoming {
                 && self.per_sender.get(&sender).is_none_or(|flows| *flows < MAX_FLOWS_PER_SENDER))
     }
 
-    /// Whether a predecessor is neither shown, void nor below its floor.
+    /// Whether what follows a message in its stream has to wait: for itself, or, where it is void, for what it may
+    /// have followed. That is not known any more; everything earlier in its flow counts.
     fn blocks(&self, sender: PeerKey, id: MessageId) -> bool {
-        self.flows.get(&(id.flow, sender)).is_none_or(|flow| {
-            let settled = id.seq < flow.floor || flow.void.contains(id.seq) || flow.delivered.contains(id.seq);
-            flow.pended.contains(id.seq) || !settled
-        })
+        let Some(flow) = self.flows.get(&(id.flow, sender)) else { return true };
+        if flow.delivered.contains(id.seq) && !flow.pended.contains(id.seq) {
+            return false;
+        }
+        let mut done = flow.delivered.clone();
+        done.union_with(&flow.void);
+        done.first_missing(flow.floor) <= id.seq || flow.pended.first().is_some_and(|first| first <= id.seq)
     }
 
     pub(super) fn receipt(&self, sender: PeerKey, flow: FlowId, incarnation: u64) -> Option<Receipt> {
@@ -127,7 +143,7 @@ impl Incoming {
             floor: flow.floor,
             delivered: flow.delivered.clone(),
             void: flow.void.clone(),
-            acknowledged_range: to.map(|to| (0, to)),
+            acknowledged_range: to.filter(|to| *to >= flow.since).map(|to| (flow.since, to)),
             unacknowledged,
         })
     }
@@ -209,9 +225,8 @@ impl State {
             };
             news.push((seq, content, encoded.clone()));
         }
-        let flow = self.incoming.flow(id, sender, now);
+        let flow = self.incoming.flow_at(id, sender, arrived.content.floor, now);
         flow.touched = now.age;
-        raise_floor(flow, arrived.content.floor);
         self.drop_incomplete(sender, id);
         let shown = news.into_iter().filter_map(|message| self.take_message(now, &arrived, message)).collect();
         self.show(now, &arrived, shown);
@@ -227,7 +242,7 @@ impl State {
         (seq, content, encoded): (Seq, MessageContent, Bytes),
     ) -> Option<(Seq, Bytes)> {
         let (sender, id) = (arrived.sender, arrived.content.flow);
-        let blocked = content.predecessor.is_some_and(|predecessor| self.incoming.blocks(sender, predecessor));
+        let blocked = content.predecessors.iter().any(|before| self.incoming.blocks(sender, *before));
         let own = content.kind.starts_with(OWN_KINDS);
         let flow = self.incoming.flow(id, sender, now);
         if seq < flow.floor {
@@ -252,7 +267,7 @@ impl State {
             encoded,
             received_at: now.wall,
             hops: arrived.hops,
-            predecessor: content.predecessor,
+            predecessors: content.predecessors,
             part: content.part.map(|part| (part.index, part.count)),
         };
         if self.incoming.pending.entry(sender).or_default().add(&pended) {
@@ -288,7 +303,7 @@ impl State {
     fn release(&mut self, sender: PeerKey) {
         loop {
             let Some(mut pending) = self.incoming.pending.remove(&sender) else { return };
-            let released = pending.release(|predecessor| self.incoming.blocks(sender, predecessor));
+            let released = pending.release(|before| self.incoming.blocks(sender, before));
             if pending.len() > 0 {
                 self.incoming.pending.insert(sender, pending);
             }
@@ -328,8 +343,7 @@ impl State {
         if !self.incoming.has_room_for_flow(statement.flow, peer) {
             return;
         }
-        let flow = self.incoming.flow(statement.flow, peer, now);
-        raise_floor(flow, statement.floor);
+        let flow = self.incoming.flow_at(statement.flow, peer, statement.floor, now);
         let mut voids = statement.voids.clone();
         voids.remove_below(flow.floor);
         // What is whole here is delivered, whatever the sender gave up; parts that wait are not whole.

@@ -1,12 +1,12 @@
 //! The sender's flows: which messages wait, which are done, and what their recipients are told.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_crypto::PeerKey;
 
 use super::parcels::Parcels;
+use super::reminders::Reminders;
 use super::submit::numbered;
 use super::{Effect, Moment, State};
 use crate::class::Class;
@@ -21,10 +21,6 @@ use crate::wire::{Control, FlowStatement, MAX_FLOW_INTERVALS, Receipt};
 const READY_BYTES: usize = 256 * 1024;
 /// Batches of ended messages that are asked for at once.
 const EXPIRY_PAGE: usize = 256;
-/// The first wait before a peer is told again what has ended; it doubles.
-const TELL_MIN: Duration = Duration::from_secs(5);
-/// The longest such wait.
-const TELL_MAX: Duration = Duration::from_mins(5);
 
 /// A flow to a recipient in memory.
 #[derive(Debug)]
@@ -57,8 +53,10 @@ pub(super) struct Outgoing {
     touched: BTreeSet<FlowId>,
     /// Pages asked for: the flow, and the end of it when it was asked.
     loads: BTreeMap<LoadId, (FlowId, Seq)>,
-    /// When to tell a peer again what ended, and the wait after that.
-    tells: BTreeMap<PeerKey, (Instant, Duration)>,
+    /// When to tell a peer again what ended.
+    pub(super) ends: Reminders,
+    /// When to ask a peer again what is consumed.
+    pub(super) questions: Reminders,
 }
 
 /// The deadlines of the outbox: the earliest in memory, the rest asked for page by page.
@@ -128,8 +126,12 @@ impl Flow {
 
     /// Whether its recipient is needed: something is not done, or the application there may not have consumed it.
     fn is_open(&self, age: Age) -> bool {
-        let asking = !self.record.unacknowledged.is_empty() && self.record.touched.until(age) < DEFAULT_LIFETIME;
-        self.undone() > 0 || asking
+        self.undone() > 0 || self.is_asked_for(age)
+    }
+
+    /// Whether its recipient is asked what is consumed: something may not be, and there was news of late.
+    pub(super) fn is_asked_for(&self, age: Age) -> bool {
+        !self.record.unacknowledged.is_empty() && self.record.touched.until(age) < DEFAULT_LIFETIME
     }
 
     fn undone(&self) -> u64 {
@@ -246,7 +248,7 @@ impl Flow {
         self.loading = None;
     }
 
-    fn statement(&self) -> FlowStatement {
+    pub(super) fn statement(&self) -> FlowStatement {
         let mut voids = self.record.void.clone();
         // Beyond the bound the highest wait for the next statement.
         while voids.intervals() > MAX_FLOW_INTERVALS {
@@ -286,7 +288,8 @@ impl Outgoing {
             changed: BTreeSet::new(),
             touched: BTreeSet::new(),
             loads: BTreeMap::new(),
-            tells: BTreeMap::new(),
+            ends: Reminders::of_ends(),
+            questions: Reminders::of_questions(),
         }
     }
 
@@ -370,10 +373,12 @@ impl Outgoing {
     }
 
     /// Whether a message still keeps what follows it in its stream waiting. One that is delivered may itself wait
-    /// at the recipient for its predecessor, until it is known to be consumed.
+    /// at the recipient for its predecessor, until it is known to be consumed; one that is void may follow another
+    /// one of its flow that has yet to arrive.
     pub(super) fn orders(&self, id: MessageId) -> bool {
-        self.flows.get(&id.flow).is_some_and(|flow| {
-            !flow.is_done(id.seq) || flow.record.unacknowledged.contains(id.seq) || flow.record.untold.contains(id.seq)
+        self.flows.get(&id.flow).is_some_and(|Flow { record, .. }| {
+            let reaches = |set: &IntervalSet| set.first().is_some_and(|first| first <= id.seq);
+            record.floor <= id.seq || reaches(&record.unacknowledged) || reaches(&record.untold)
         })
     }
 
@@ -383,7 +388,7 @@ impl Outgoing {
     }
 
     /// What a peer is to be told of messages that ended: at most one statement for each class.
-    fn untold(&self, peer: &PeerKey) -> Vec<Control> {
+    pub(super) fn untold(&self, peer: &PeerKey) -> Vec<Control> {
         let flows = self.of_peer(peer).into_iter().filter_map(|id| self.flows.get(&id));
         let untold = flows.filter(|flow| !flow.record.untold.is_empty());
         untold.map(|flow| Control::FlowState(flow.statement())).collect()
@@ -419,7 +424,6 @@ impl Outgoing {
 
     /// What waits for a peer without a link is kept on disk only.
     pub(super) fn forget_loaded(&mut self, peer: &PeerKey) {
-        self.tells.remove(peer);
         for id in self.of_peer(peer) {
             if let Some(flow) = self.flows.get_mut(&id)
                 && let Some(first) = flow.ready.front().map(|message| message.seq)
@@ -430,7 +434,7 @@ impl Outgoing {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.tells.values().map(|(due, _)| *due).min()
+        [self.ends.next_deadline(), self.questions.next_deadline()].into_iter().flatten().min()
     }
 }
 
@@ -533,12 +537,13 @@ impl State {
         self.quota.give(class, share);
         self.outgoing.changed.insert(receipt.flow);
         if self.outgoing.untold(&peer).is_empty() {
-            self.outgoing.tells.remove(&peer);
+            self.outgoing.ends.end(&peer);
         }
         if !delivered.is_empty() {
             self.stats.delivered += delivered.count();
             self.effects.push_back(Effect::Delivered { flow: receipt.flow, seqs: delivered.clone() });
             self.changed(now, receipt.flow, peer, delivered, Change::Delivered);
+            self.outgoing.questions.begin_if_none(now.mono, peer);
         }
         if !consumed.is_empty() {
             self.stats.acknowledged += consumed.count();
@@ -629,56 +634,6 @@ impl State {
             self.end(now, *flow, &IntervalSet::of(*first, first + count.saturating_sub(1)), Ending::Expired);
         }
         self.expire_due(now);
-    }
-
-    /// Tells a peer what ended, at once and again until a receipt names it.
-    fn tell(&mut self, now: Moment, peer: PeerKey) {
-        self.outgoing.tells.remove(&peer);
-        if self.reachable.contains_key(&peer) {
-            self.outgoing.tells.insert(peer, (now.mono, TELL_MIN));
-            self.tell_due(now);
-        }
-    }
-
-    /// A new path: the peer is told what ended, and asked what its application has consumed.
-    pub(super) fn tell_all(&mut self, now: Moment, peer: PeerKey) {
-        let flows = self.outgoing.of_peer(&peer);
-        let asking: Vec<_> = flows
-            .iter()
-            .filter(|id| self.outgoing.flows.get(id).is_some_and(|flow| !flow.record.unacknowledged.is_empty()))
-            .copied()
-            .collect();
-        if !asking.is_empty() {
-            self.effects.push_back(Effect::State { peer, controls: vec![Control::Query(asking)] });
-        }
-        self.tell_floors(peer);
-        self.tell(now, peer);
-    }
-
-    pub(super) fn tell_due(&mut self, now: Moment) {
-        let due: Vec<_> =
-            self.outgoing.tells.iter().filter(|(_, (due, _))| *due <= now.mono).map(|(peer, _)| *peer).collect();
-        for peer in due {
-            let Some((_, wait)) = self.outgoing.tells.remove(&peer) else { continue };
-            let statements = self.outgoing.untold(&peer);
-            if statements.is_empty() || !self.reachable.contains_key(&peer) {
-                continue;
-            }
-            let again = now.mono + self.jittered(wait);
-            self.outgoing.tells.insert(peer, (again, (wait * 2).min(TELL_MAX)));
-            self.effects.push_back(Effect::State { peer, controls: statements });
-        }
-    }
-
-    /// What a peer's messages follow in other flows may have been done in an earlier database of it: it learns the
-    /// floors, else they would wait for ever.
-    fn tell_floors(&mut self, peer: PeerKey) {
-        let flows = self.outgoing.of_peer(&peer).into_iter();
-        let flows = flows.filter_map(|id| self.outgoing.flows.get(&id)).filter(|flow| flow.record.floor > 0);
-        let controls: Vec<_> = flows.map(|flow| Control::FlowState(flow.statement())).collect();
-        if !controls.is_empty() {
-            self.effects.push_back(Effect::State { peer, controls });
-        }
     }
 
     /// Messages that stood in a parcel are to be sealed anew.

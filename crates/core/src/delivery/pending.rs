@@ -1,5 +1,5 @@
 //! Messages that are on this disk and cannot be shown yet: parts of a message that is not whole, and messages of
-//! a stream whose predecessor is missing.
+//! a stream whose predecessors are missing.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) struct Waiting {
     pub(super) parts: u32,
     pub(super) have: IntervalSet,
     /// Known when its first part is here.
-    predecessor: Option<MessageId>,
+    predecessors: Vec<MessageId>,
 }
 
 impl Waiting {
@@ -43,21 +43,21 @@ impl Pending {
         let waiting = self.waiting.entry((pended.flow, first)).or_insert_with(|| Waiting {
             parts,
             have: IntervalSet::new(),
-            predecessor: None,
+            predecessors: Vec::new(),
         });
         if waiting.parts != parts {
             return false;
         }
         waiting.have.insert(pended.seq, pended.seq);
         if index == 0 {
-            waiting.predecessor = pended.predecessor;
+            waiting.predecessors.clone_from(&pended.predecessors);
         }
         true
     }
 
-    /// Takes out a message that is whole and whose predecessor blocks it no more.
+    /// Takes out a message that is whole and that no predecessor blocks any more.
     pub(super) fn release(&mut self, blocks: impl Fn(MessageId) -> bool) -> Option<(FlowId, Seq, u32)> {
-        let free = |waiting: &Waiting| waiting.is_whole() && !waiting.predecessor.is_some_and(&blocks);
+        let free = |waiting: &Waiting| waiting.is_whole() && !waiting.predecessors.iter().any(|id| blocks(*id));
         let (flow, first) = self.waiting.iter().find(|(_, waiting)| free(waiting)).map(|(key, _)| *key)?;
         let waiting = self.waiting.remove(&(flow, first))?;
         Some((flow, first, waiting.parts))

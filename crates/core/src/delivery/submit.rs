@@ -29,7 +29,8 @@ pub(super) struct Submissions {
     used: UsedKeys,
     waiting: BTreeMap<CommandId, Waiting>,
     loads: BTreeMap<LoadId, (CommandId, [u8; 16])>,
-    tails: BTreeMap<(PeerKey, String), MessageId>,
+    /// The newest message of each stream in each flow.
+    tails: BTreeMap<(PeerKey, String), BTreeMap<FlowId, Seq>>,
 }
 
 /// A call some of whose keys were used before.
@@ -42,12 +43,15 @@ struct Waiting {
 
 impl Submissions {
     pub(super) fn restore(snapshot: &Snapshot, age: Age) -> Self {
-        let tails = snapshot.stream_tails.iter().map(|(peer, stream, id)| ((*peer, stream.clone()), *id));
+        let mut tails: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (peer, stream, id) in &snapshot.stream_tails {
+            tails.entry((*peer, stream.clone())).or_default().insert(id.flow, id.seq);
+        }
         Self {
             used: UsedKeys::restore(&snapshot.idempotency, age),
             waiting: BTreeMap::new(),
             loads: BTreeMap::new(),
-            tails: tails.collect(),
+            tails,
         }
     }
 }
@@ -167,11 +171,10 @@ impl State {
         }
         let random = self.random8();
         let flow = self.outgoing.flow_for(&self.own, submission.to, submission.class, random, now.age);
-        let predecessor = tail
-            .as_ref()
-            .and_then(|tail| self.submissions.tails.get(tail).copied())
-            .filter(|id| self.outgoing.orders(*id));
-        let parts = encode_parts(now, submission, predecessor);
+        let before = tail.as_ref().and_then(|tail| self.submissions.tails.get(tail)).into_iter().flatten();
+        let before = before.map(|(flow, seq)| MessageId { flow: *flow, seq: *seq });
+        let predecessors = before.filter(|id| self.outgoing.orders(*id)).collect();
+        let parts = encode_parts(now, submission, predecessors);
         let count = u32::try_from(parts.len()).map_err(|_| Refusal::Busy)?;
         let deadline = now.age + submission.lifetime;
         let first = self.outgoing.append(flow, parts, deadline, bytes, now.mono);
@@ -196,31 +199,29 @@ impl State {
             batches.keys.insert(named.key, first);
         }
         if let Some(tail) = tail {
-            self.submissions.tails.insert(tail, id);
+            self.submissions.tails.entry(tail).or_default().insert(id.flow, id.seq);
         }
         self.stats.accepted += 1;
         Ok(Accepted { id, accepted_at: now.wall, repeated: false })
     }
 
     fn finish_batches(&mut self, batches: Batches) {
-        for mut batch in batches.finish() {
-            // Batches of several flows are not stored in the order of acceptance: only the true tail is written.
-            let tails = &self.submissions.tails;
-            batch.stream_tails.retain(|(stream, seq)| {
-                tails.get(&(batch.peer, stream.clone())) == Some(&MessageId { flow: batch.flow, seq: *seq })
-            });
+        for batch in batches.finish() {
             self.expiry.at_latest(batch.deadline);
             self.effects.push_back(Effect::Wanted(batch.peer, true));
             self.record(Record::Accepted(batch));
         }
     }
 
-    /// A stream whose last message is consumed or void orders nothing any more, and makes room for another.
+    /// A stream whose last messages order nothing any more makes room for another.
     fn make_room_for_stream(&mut self, tail: &(PeerKey, String)) -> Result<(), Refusal> {
         let tails = &mut self.submissions.tails;
         if tails.len() >= MAX_STREAMS && !tails.contains_key(tail) {
             let outgoing = &self.outgoing;
-            tails.retain(|_, id| outgoing.orders(*id));
+            tails.retain(|_, last| {
+                last.retain(|flow, seq| outgoing.orders(MessageId { flow: *flow, seq: *seq }));
+                !last.is_empty()
+            });
         }
         if tails.len() >= MAX_STREAMS && !tails.contains_key(tail) { Err(Refusal::Busy) } else { Ok(()) }
     }
@@ -255,7 +256,7 @@ fn check(submission: &Submission) -> Result<(), Refusal> {
 }
 
 /// The encoded parts of a message; everything but the payload stands in the first.
-fn encode_parts(now: Moment, submission: &Submission, predecessor: Option<MessageId>) -> Vec<Bytes> {
+fn encode_parts(now: Moment, submission: &Submission, predecessors: Vec<MessageId>) -> Vec<Bytes> {
     let lifetime_ms = u64::try_from(submission.lifetime.as_millis()).unwrap_or(u64::MAX);
     let whole = MessageContent {
         kind: submission.kind.clone(),
@@ -263,7 +264,7 @@ fn encode_parts(now: Moment, submission: &Submission, predecessor: Option<Messag
         sent_at: now.wall,
         expires_at: crate::time::Wall(now.wall.0.saturating_add(lifetime_ms)),
         stream: submission.stream.clone(),
-        predecessor,
+        predecessors,
         headers: submission.headers.clone(),
         reply_to: submission.reply_to,
         part: None,
@@ -285,7 +286,7 @@ fn encode_parts(now: Moment, submission: &Submission, predecessor: Option<Messag
                 kind: String::new(),
                 payload,
                 stream: None,
-                predecessor: None,
+                predecessors: Vec::new(),
                 headers: Vec::new(),
                 reply_to: None,
                 part,

@@ -25,6 +25,8 @@ const RENEWAL: Duration = Duration::from_hours(7 * 24);
 const FIND_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest such wait.
 const MAX_FIND_TIMEOUT: Duration = Duration::from_mins(1);
+/// The nonce of a card that answers no question.
+const UNASKED: u64 = 0;
 /// The most questions for cards under way.
 const MAX_FINDS: usize = 256;
 /// How often in an hour this node may meet its own card with a higher number before it says that its identity is
@@ -56,7 +58,7 @@ impl<S: Sealer> Engine<S> {
     /// Signs a card with what is true now.
     pub(super) fn renew_card(&mut self, now: Moment) {
         let lifetime_ms = u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX);
-        self.own_card_seq = (self.own_card_seq + 1).max(now.wall.0 / 1000);
+        self.own_card_seq = (self.own_card_seq + 1).max(now.wall.0);
         let addresses = self.own_addresses.iter().map(|address| address.as_str().to_owned());
         let card = Card {
             peer: self.own,
@@ -90,11 +92,16 @@ impl<S: Sealer> Engine<S> {
         }
     }
 
-    /// A neighbour has a newer card than the one known here.
+    /// A neighbour says how new its card is. One that has forgotten its newest is shown it.
     pub(super) fn on_hello(&mut self, now: Moment, peer: PeerKey, hello: &Hello) {
         self.finds.asked.remove(&peer);
-        if self.sessions.card(&peer).is_none_or(|card| card.card().seq < hello.card_seq) {
-            self.find_card(now, peer);
+        match self.sessions.card(&peer) {
+            Some(known) if known.card().seq > hello.card_seq => {
+                let card = Bytes::copy_from_slice(known.bytes());
+                self.frame(None, peer, Frame::CardFound { nonce: UNASKED, card });
+            }
+            Some(known) if known.card().seq == hello.card_seq => {}
+            Some(_) | None => self.find_card(now, peer),
         }
     }
 
@@ -141,12 +148,37 @@ impl<S: Sealer> Engine<S> {
 
     pub(super) fn on_card_found(&mut self, now: Moment, neighbour: PeerKey, nonce: u64, bytes: &[u8]) {
         let Some(peer) = self.finds.asked.iter().find(|(_, find)| find.nonce == nonce).map(|(peer, _)| *peer) else {
+            self.on_unasked_card(now, neighbour, bytes);
             return;
         };
         self.finds.asked.remove(&peer);
         match SignedCard::verify(bytes) {
             Ok(card) if card.card().peer == peer => self.learn_card(now, card),
             Ok(_) | Err(_) => self.misconduct(neighbour, Evidence::BadCard),
+        }
+    }
+
+    /// Takes a card that nobody asked for, if it is news: the neighbour's own, or one of this node's that it has
+    /// forgotten.
+    fn on_unasked_card(&mut self, now: Moment, neighbour: PeerKey, bytes: &[u8]) {
+        let Some((peer, seq)) = SignedCard::claim(bytes) else {
+            self.misconduct(neighbour, Evidence::BadCard);
+            return;
+        };
+        let known = self.sessions.card(&peer).map(|card| card.card().seq);
+        let is_news = if peer == self.own { seq > self.own_card_seq } else { known < Some(seq) };
+        if !is_news || (peer != self.own && peer != neighbour) {
+            return;
+        }
+        match SignedCard::verify(bytes) {
+            Ok(card) => {
+                self.learn_card(now, card);
+                if peer == self.own {
+                    let card = self.sessions.own_card().clone();
+                    self.frame(None, neighbour, Frame::CardFound { nonce: UNASKED, card });
+                }
+            }
+            Err(_) => self.misconduct(neighbour, Evidence::BadCard),
         }
     }
 

@@ -132,7 +132,7 @@ impl Tables {
         self.by_deadline.retain(|_, (of, _)| *of != flow);
         self.out_multipart.retain(|(of, _), _| *of != flow);
         self.out_retry.retain(|(of, _), _| *of != flow);
-        self.out_streams.retain(|_, id| id.flow != flow);
+        self.out_streams.retain(|(.., of), _| *of != flow);
         self.out_parcels.retain(|_, parcel| parcel.flow != flow);
         self.ended.retain(|(of, _), _| *of != flow);
         self.timeline.retain(|_, (of, ..)| *of != flow);
@@ -150,7 +150,7 @@ impl Tables {
         self.out_multipart.extend(batch.multipart.iter().map(|(seq, parts)| ((flow, *seq), *parts)));
         self.out_retry.extend(batch.retry_of.iter().map(|(seq, old)| ((flow, *seq), *old)));
         for (stream, seq) in &batch.stream_tails {
-            self.out_streams.insert((batch.peer, stream.clone()), MessageId { flow, seq: *seq });
+            self.out_streams.insert((batch.peer, stream.clone(), flow), *seq);
         }
         for (named, seq) in &batch.idempotency {
             let id = MessageId { flow, seq: *seq };

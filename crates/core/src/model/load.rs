@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{ModelStore, Tables};
-use crate::ids::{FlowId, Seq};
+use crate::ids::{FlowId, MessageId, Seq};
 use crate::record::{ExpiryPlace, Loaded, OutParcel, Pended, Query, Snapshot};
 use crate::time::Age;
 
@@ -42,7 +42,11 @@ impl ModelStore {
             last_out_parcel: tables.last_parcel,
             in_flows: tables.in_flows.values().cloned().collect(),
             pended: tables.pended.values().map(|pended| Pended { encoded: Bytes::new(), ..pended.clone() }).collect(),
-            stream_tails: tables.out_streams.iter().map(|((peer, stream), id)| (*peer, stream.clone(), *id)).collect(),
+            stream_tails: tables
+                .out_streams
+                .iter()
+                .map(|((peer, stream, flow), seq)| (*peer, stream.clone(), MessageId { flow: *flow, seq: *seq }))
+                .collect(),
             out_multipart: tables.out_multipart.iter().map(|((flow, first), n)| (*flow, *first, *n)).collect(),
             idempotency: tables.keys_by_row(),
             contacts: tables.contacts.values().cloned().collect(),

@@ -6,7 +6,10 @@ use tidings_crypto::{PeerKey, ReceiptKeyId, RoutingId, SessionId};
 
 use super::frame::array;
 use super::limits::{FieldLimit, within};
-use super::{Control, MAX_BODY_BYTES, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_PARTS, VERSION, proto};
+use super::{
+    Control, MAX_BODY_BYTES, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_PARTS, MAX_PREDECESSORS, VERSION,
+    proto,
+};
 use crate::class::Class;
 use crate::ids::{FlowId, MessageId, ParcelId, Seq};
 use crate::interval::IntervalSet;
@@ -328,8 +331,9 @@ pub struct MessageContent {
     pub expires_at: Wall,
     /// Its stream.
     pub stream: Option<String>,
-    /// The message before it in its stream, if that was not done at acceptance.
-    pub predecessor: Option<MessageId>,
+    /// The last message before it in its stream in each flow to its recipient that was not settled at acceptance, at
+    /// most [`MAX_PREDECESSORS`].
+    pub predecessors: Vec<MessageId>,
     /// Names and values.
     pub headers: Vec<(String, String)>,
     /// The message it answers.
@@ -356,7 +360,7 @@ pub fn encode_content(message: &MessageContent) -> Bytes {
         sent_ms: message.sent_at.0,
         expires_ms: message.expires_at.0,
         stream: message.stream.clone().unwrap_or_default(),
-        predecessor: id(message.predecessor),
+        predecessors: message.predecessors.iter().map(|before| id(Some(*before))).collect(),
         headers: message
             .headers
             .iter()
@@ -380,6 +384,7 @@ pub fn decode_content(bytes: Bytes) -> Result<MessageContent, ParcelError> {
         FieldLimit { tag: 1, count: 1, bytes: MAX_NAME_BYTES },
         FieldLimit { tag: 2, count: 1, bytes: crate::message::MAX_PAYLOAD_BYTES },
         FieldLimit { tag: 5, count: 1, bytes: MAX_NAME_BYTES },
+        FieldLimit { tag: 6, count: MAX_PREDECESSORS, bytes: 16 },
         FieldLimit { tag: 7, count: MAX_HEADERS, bytes: MAX_HEADER_BYTES + 8 },
     ];
     if !within(&bytes, &limits) {
@@ -394,13 +399,14 @@ pub fn decode_content(bytes: Bytes) -> Result<MessageContent, ParcelError> {
     if part.is_some_and(|part| !(2..=MAX_PARTS).contains(&part.count) || part.index >= part.count) {
         return Err(malformed("a message's part"));
     }
+    let predecessors = message.predecessors.iter().filter_map(|before| id(before).transpose());
     Ok(MessageContent {
         kind: message.kind,
         payload: message.payload,
         sent_at: Wall(message.sent_ms),
         expires_at: Wall(message.expires_ms),
         stream: (!message.stream.is_empty()).then_some(message.stream),
-        predecessor: id(&message.predecessor)?,
+        predecessors: predecessors.collect::<Result<_, _>>()?,
         headers: message.headers.into_iter().map(|header| (header.name, header.value)).collect(),
         reply_to: id(&message.reply_to)?,
         part,

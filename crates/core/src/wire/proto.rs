@@ -216,9 +216,9 @@ pub struct Message {
     /// at most 64 bytes
     #[prost(string, tag = "5")]
     pub stream: ::prost::alloc::string::String,
-    /// 16 bytes: the message before it in its stream, if not done
-    #[prost(bytes = "bytes", tag = "6")]
-    pub predecessor: ::prost::bytes::Bytes,
+    /// at most 5 of 16 bytes: the last of its stream in each flow, if not settled
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub predecessors: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// at most 16, name and value together at most 256 bytes
     #[prost(message, repeated, tag = "7")]
     pub headers: ::prost::alloc::vec::Vec<Header>,

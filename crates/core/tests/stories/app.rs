@@ -36,6 +36,8 @@ pub struct App {
     asked: BTreeMap<CommandId, Command>,
     /// What was accepted.
     pub sent: BTreeMap<MessageId, Submission>,
+    /// The same in the order of acceptance.
+    pub order: Vec<MessageId>,
     pub replies: BTreeMap<CommandId, Reply>,
     /// In the order in which each was first shown.
     pub shown: Vec<Shown>,
@@ -90,7 +92,9 @@ impl App {
                 assert_eq!(submissions.len(), results.len());
                 for (submission, result) in submissions.iter().zip(results) {
                     if let Ok(accepted) = result {
-                        self.sent.insert(accepted.id, submission.clone());
+                        if self.sent.insert(accepted.id, submission.clone()).is_none() {
+                            self.order.push(accepted.id);
+                        }
                     }
                 }
             }

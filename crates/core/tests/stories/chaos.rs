@@ -52,7 +52,7 @@ impl Chaos {
         if self.dice.below(3) == 0 {
             submission.stream = Some(format!("s{}", self.dice.below(2)));
         }
-        if submission.stream.is_none() && self.dice.below(6) == 0 {
+        if self.dice.below(6) == 0 {
             submission.lifetime = Duration::from_secs(1 + self.dice.below(5));
         }
         if self.dice.below(8) == 0 {
@@ -84,9 +84,7 @@ impl Chaos {
             8 => self.net.input(node, Input::Disk(DiskState::Full)),
             9 => self.net.input(node, Input::Disk(DiskState::Ready)),
             10 | 11 => {
-                let sent =
-                    self.net.nodes[node].app.sent.iter().filter(|(_, sent)| sent.stream.as_deref() != Some("s0"));
-                let sent: Vec<MessageId> = sent.map(|(id, _)| *id).collect();
+                let sent: Vec<MessageId> = self.net.nodes[node].app.sent.keys().copied().collect();
                 if !sent.is_empty() {
                     let id = sent[self.dice.usize(sent.len())];
                     self.net.command(node, Command::Cancel(id));

@@ -147,29 +147,38 @@ proptest! {
         prop_assert_eq!(net.texts(1, 0).len(), PARCELS + 1);
     }
 
-    /// A neighbour whose bytes are altered behind the transport's seal lies: it may hold up what is meant for it, and
-    /// must not bring anything twice, or anything that nobody sent.
     #[test]
-    fn altered_bytes_on_a_link_bring_nothing_twice_and_nothing_false(
-        faults in proptest::collection::vec((1..60u64, any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 1..6),
+    fn altered_bytes_on_a_link_cost_time_and_nothing_else(
+        faults in proptest::collection::vec((1..60u64, any::<u64>(), 0..4u8, any::<u8>()), 1..6),
     ) {
-        let mut net = Net::new(2);
-        net.faults = faults.iter().map(|(chunk, at, kind, by)| (*chunk, (*at, *kind, *by))).collect();
-        let (a, b) = (net.nodes[0].key(), net.nodes[1].key());
-        for n in 0..20 {
-            net.submit(0, vec![note(b, format!("a{n}"))]);
-            net.submit(1, vec![note(a, format!("b{n}"))]);
-            net.run_for(Duration::from_millis(5));
-        }
-        net.run_for(Duration::from_secs(60));
-        for (at, from, name) in [(1, 0, "a"), (0, 1, "b")] {
-            let shown = net.texts(at, from);
-            let sent: BTreeSet<_> = (0..20).map(|n| format!("{name}{n}")).collect();
-            let distinct: BTreeSet<_> = shown.iter().cloned().collect();
-            prop_assert_eq!(distinct.len(), shown.len());
-            prop_assert!(distinct.is_subset(&sent));
-        }
+        bytes_are_altered(&faults);
     }
+}
+
+/// Two nodes send each other twenty messages while what their links carry is altered here and there.
+fn bytes_are_altered(faults: &[(u64, u64, u8, u8)]) {
+    let mut net = Net::new(2);
+    net.faults = faults.iter().map(|(chunk, at, kind, by)| (*chunk, (*at, *kind, *by))).collect();
+    let (a, b) = (net.nodes[0].key(), net.nodes[1].key());
+    for n in 0..20 {
+        net.submit(0, vec![note(b, format!("a{n}"))]);
+        net.submit(1, vec![note(a, format!("b{n}"))]);
+        net.run_for(Duration::from_millis(5));
+    }
+    net.settle();
+    assert_eq!(net.texts(1, 0).len(), 20);
+    assert_eq!(net.texts(0, 1).len(), 20);
+}
+
+/// What the property above once found: the receipt that told of consumption was lost, and nobody asked for another.
+#[test]
+fn a_receipt_altered_on_its_way_is_asked_for_again() {
+    bytes_are_altered(&[
+        (15, 0, 0, 1),
+        (47, 1_418_980_313_362_273_202, 0, 1),
+        (7, 614_891_469_123_651_721, 2, 43),
+        (5, 14_189_803_133_622_732_013, 3, 0),
+    ]);
 }
 
 #[test]

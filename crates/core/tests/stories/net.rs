@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use proptest::sample::Index;
 use tidings_core::ids::{BatchNo, CommandId, DialId, LinkId, LoadId};
 use tidings_core::links::{Address, LinkKind, Source};
 use tidings_core::model::ModelStore;
@@ -57,6 +56,8 @@ pub struct Node {
     /// The batch, counted so, at which the power fails before it is durable.
     pub crash_at: Option<u64>,
     pub app: App,
+    /// How far its wall clock is behind.
+    pub wall_behind: Duration,
     next_command: u64,
     /// Parcels that were sealed and not receipted at one time, at most.
     pub most_sealed: usize,
@@ -112,8 +113,9 @@ pub struct Net {
     /// The node whose writing is kept in `recorded`.
     pub record: Option<usize>,
     pub recorded: Vec<Bytes>,
-    /// What happens to the chunks that are written, by number: where, how and by what they are altered.
-    pub faults: BTreeMap<u64, (Index, u8, u8)>,
+    /// What happens to the chunks that are written, by number: where (of 2^64 parts), how and by what they are
+    /// altered.
+    pub faults: BTreeMap<u64, (u64, u8, u8)>,
     chunks: u64,
 }
 
@@ -169,6 +171,7 @@ impl Net {
                 batches: 0,
                 crash_at: None,
                 app: App::default(),
+                wall_behind: Duration::ZERO,
                 next_command: 1,
                 most_sealed: 0,
                 loads: Vec::new(),
@@ -177,8 +180,9 @@ impl Net {
         net
     }
 
-    pub fn time(&self) -> Now {
-        Now { mono: Instant(self.now), wall: Wall(START + self.now / 1000) }
+    pub fn time(&self, node: usize) -> Now {
+        let behind = micros(self.nodes[node].wall_behind) / 1000;
+        Now { mono: Instant(self.now), wall: Wall(START + self.now / 1000 - behind) }
     }
 
     fn schedule(&mut self, after: Duration, happening: Happening) {
@@ -190,7 +194,7 @@ impl Net {
 
     /// Starts a node from its store. Its application reads the inbox, as after every start.
     pub fn start(&mut self, index: usize) {
-        let now = self.time();
+        let now = self.time(index);
         self.seeds = self.seeds.wrapping_add(1);
         let node = &mut self.nodes[index];
         assert!(node.engine.is_none(), "node {index} runs already");

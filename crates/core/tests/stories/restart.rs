@@ -120,6 +120,23 @@ fn a_recipient_with_a_new_database_gets_everything_that_is_not_delivered() {
 }
 
 #[test]
+fn what_was_lost_unread_with_a_database_is_not_told_as_acknowledged() {
+    let mut net = Net::new(2);
+    net.nodes[1].app.reading = Reading::ByHand;
+    let unread = net.send(0, 1, "unread");
+    net.run_until("it is delivered", |net| net.state(0, unread) == MessageState::Delivered);
+    net.crash(1);
+    net.nodes[1].store = ModelStore::new(80);
+    net.nodes[1].app.forget();
+    net.nodes[1].app.reading = Reading::AtOnce;
+    net.start(1);
+    let read = net.send(0, 1, "read");
+    net.run_until("the later one is acknowledged", |net| net.state(0, read) == MessageState::Acknowledged);
+    net.seconds(60);
+    assert_eq!(net.state(0, unread), MessageState::Delivered);
+}
+
+#[test]
 fn a_new_database_does_not_wait_for_what_the_old_one_had() {
     let mut net = Net::new(2);
     net.send(0, 1, "hello");
@@ -140,6 +157,22 @@ fn a_new_database_does_not_wait_for_what_the_old_one_had() {
     net.nodes[1].app.forget();
     net.start(1);
     net.run_until("the last is acknowledged", |net| net.state(0, late) == MessageState::Acknowledged);
+}
+
+#[test]
+fn a_new_database_on_a_machine_whose_clock_is_behind_is_reached() {
+    let mut net = Net::new(2);
+    net.send(0, 1, "before");
+    net.settle();
+    net.crash(1);
+    net.nodes[1].store = ModelStore::new(81);
+    net.nodes[1].app.forget();
+    net.nodes[1].wall_behind = Duration::from_hours(24);
+    net.start(1);
+    net.send(0, 1, "after");
+    net.send(1, 0, "answer");
+    net.settle();
+    assert_eq!((net.texts(1, 0), net.texts(0, 1)), (vec!["after".to_owned()], vec!["answer".to_owned()]));
 }
 
 #[test]

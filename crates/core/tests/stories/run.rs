@@ -6,7 +6,7 @@ use tidings_core::message::MessageState;
 impl Net {
     /// Something happens at a node, now. Nothing happens at one that does not run.
     pub fn input(&mut self, index: usize, input: Input) {
-        let now = self.time();
+        let now = self.time(index);
         if let Some(engine) = &mut self.nodes[index].engine {
             engine.handle(now, input);
             self.drain(index);
@@ -113,7 +113,8 @@ impl Net {
     fn altered(&mut self, bytes: Bytes) -> Bytes {
         self.chunks += 1;
         let Some((at, kind, by)) = self.faults.remove(&self.chunks) else { return bytes };
-        let (at, mut altered) = (at.index(bytes.len()), bytes.to_vec());
+        let at = (bytes.len() as u128 * u128::from(at)) >> 64;
+        let (at, mut altered) = (usize::try_from(at).expect("within the bytes"), bytes.to_vec());
         match kind {
             0 => altered[at] ^= by,
             1 => drop(altered.drain(at..)),

@@ -1,17 +1,17 @@
 //! Words that stories use.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_core::Command;
 use tidings_core::class::Class;
-use tidings_core::ids::{At, CommandId, MessageId};
+use tidings_core::ids::{CommandId, MessageId};
 use tidings_core::message::{DEFAULT_LIFETIME, MessageState, Submission};
 use tidings_core::trust::Evidence;
 use tidings_crypto::PeerKey;
 
-use crate::net::{Net, Node};
+use crate::net::Net;
 
 /// A message with this text.
 pub fn note(to: PeerKey, text: impl Into<String>) -> Submission {
@@ -32,16 +32,6 @@ pub fn note(to: PeerKey, text: impl Into<String>) -> Submission {
 /// What a parcel of text looks like when it is large.
 pub fn large(label: u8, bytes: usize) -> Bytes {
     (0..bytes).map(|at| label ^ (at % 251) as u8).collect::<Vec<_>>().into()
-}
-
-impl Node {
-    fn ended_streams(&self) -> BTreeSet<Option<String>> {
-        let changes = self.store.changes(At::default());
-        let ended = changes.into_iter().filter(|change| change.change.state().is_ended());
-        let ids = ended
-            .flat_map(|change| change.seqs.seqs().map(|seq| MessageId { flow: change.flow, seq }).collect::<Vec<_>>());
-        ids.filter_map(|id| self.app.sent.get(&id).map(|sent| sent.stream.clone())).collect()
-    }
 }
 
 impl Net {
@@ -116,19 +106,20 @@ impl Net {
         }
     }
 
-    /// A stream's messages were accepted in the order of their calls: within one class that is the order of ids.
-    /// One that ended on the way releases what follows it, so that only streams without an end are in order.
+    /// The messages of a stream were shown in the order in which they were accepted, whatever their class.
+    #[track_caller]
     fn check_streams(&self, index: usize) {
         let node = &self.nodes[index];
         for from in &self.nodes {
-            let ended = from.ended_streams();
-            let mut last = std::collections::BTreeMap::new();
-            for shown in node.app.shown.iter().filter(|shown| shown.from == from.key() && shown.stream.is_some()) {
-                if ended.contains(&shown.stream) {
-                    continue;
-                }
-                let before = last.insert((shown.stream.clone(), shown.id.flow), shown.id.seq);
-                assert!(before.is_none_or(|seq| seq < shown.id.seq), "out of order: {shown:?} after {before:?}");
+            let place: BTreeMap<_, _> = from.app.order.iter().zip(0..).collect();
+            let mut last = BTreeMap::new();
+            let of_streams = node.app.shown.iter().filter(|shown| shown.from == from.key() && shown.stream.is_some());
+            for (shown, place) in of_streams.filter_map(|shown| Some((shown, *place.get(&shown.id)?))) {
+                let before: Option<u64> = last.insert(&shown.stream, place);
+                assert!(
+                    before.is_none_or(|before| before < place),
+                    "out of order: {shown:?} is {place}, after {before:?}"
+                );
             }
         }
     }

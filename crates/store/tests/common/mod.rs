@@ -61,7 +61,7 @@ pub(crate) fn encoded(kind: &str, payload: &[u8], part: Option<PartOf>) -> Bytes
         sent_at: Wall(5),
         expires_at: Wall(6),
         stream: None,
-        predecessor: None,
+        predecessors: Vec::new(),
         headers: vec![("a".into(), "b".into())],
         reply_to: None,
         part,
@@ -127,6 +127,6 @@ pub(crate) fn parcel(no: u64) -> OutParcel {
 
 /// The payloads of the inbox, in order.
 pub(crate) fn shown(store: &Store) -> Vec<String> {
-    let inbox = store.inbox(None, usize::MAX, None).expect("a readable inbox");
+    let inbox = store.inbox(None, usize::MAX, u64::MAX, None).expect("a readable inbox");
     inbox.iter().map(|message| String::from_utf8_lossy(&message.payload).into_owned()).collect()
 }

@@ -38,6 +38,9 @@ pub(crate) enum BootError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The system has no thread to give.
+    #[error("the system gives no thread for the database: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Opens the database and builds an engine with a new boot. Blocks on the disk.
@@ -51,7 +54,8 @@ pub(crate) fn boot(
     let snapshot = store.snapshot()?;
     let boot = snapshot.boot + 1;
     let engine = build(config, home.identity(), snapshot, clock)?;
-    Ok(Booted { boot, engine, database: Database::start(store, replies) })
+    let database = Database::start(store, replies).map_err(BootError::Thread)?;
+    Ok(Booted { boot, engine, database })
 }
 
 fn build(config: &Config, identity: &IdentityKey, snapshot: Snapshot, clock: Clock) -> Result<NodeEngine, BootError> {

@@ -18,13 +18,13 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Starts the thread; it waits where `replies` is full.
-    pub(crate) fn start(store: Store, replies: mpsc::Sender<WorkerReply>) -> Self {
+    /// Starts the thread; it waits where `replies` is full. An error means that the system has no thread to give.
+    pub(crate) fn start(store: Store, replies: mpsc::Sender<WorkerReply>) -> std::io::Result<Self> {
         let answer = move |reply| {
             // An error means that the driver is gone, and nobody needs the reply.
             let _ = replies.blocking_send(reply);
         };
-        Self { worker: Worker::spawn(store, Box::new(answer)) }
+        Ok(Self { worker: Worker::spawn(store, Box::new(answer))? })
     }
 
     pub(crate) fn persist(&self, batch: BatchNo, records: Vec<Record>) {
@@ -53,9 +53,9 @@ impl Database {
 fn answer(store: &Store, read: Read) {
     // Sending fails where the caller is gone, which needs nothing done.
     let answered = match read {
-        Read::Inbox { after, limit, kind, answer } => {
+        Read::Inbox { after, limit, max_bytes, kind, answer } => {
             let after = (after != At::default()).then_some(after);
-            let messages = store.inbox(after, limit, kind.as_deref());
+            let messages = store.inbox(after, limit, max_bytes, kind.as_deref());
             messages.map(|messages| drop(answer.send(messages)))
         }
         Read::Message { id, answer } => {

@@ -18,10 +18,12 @@ use crate::inbox::messages_of;
 
 /// How many of each kind are read from the database at once.
 pub(crate) const PAGE: usize = 256;
+/// How much payload is read at once, but for a message that is larger by itself: every stream may hold as much.
+pub(crate) const PAGE_BYTES: u64 = 1 << 20;
 
 /// Where events that happened before are kept.
 pub(crate) trait Source: Send + 'static {
-    /// Unconsumed messages after a place, rising.
+    /// Unconsumed messages after a place, rising: at least the next, if there is one.
     fn messages(&self, after: At) -> impl Future<Output = Option<Vec<InboxMessage>>> + Send;
     /// Changes of sent messages after a place, rising.
     fn changes(&self, after: At) -> impl Future<Output = Option<ChangePage>> + Send;
@@ -78,18 +80,20 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Reads one page of both kinds, merged by place; ends the reading where both had less than a page.
+    /// Reads one page of both kinds, merged by place; ends the reading where there were no messages and less than a
+    /// page of changes.
     async fn read(&mut self) -> Option<()> {
         let messages = self.source.messages(self.reached).await?;
         let page = self.source.changes(self.reached).await?;
         if page.lagged {
             self.ready.push_back(Event::Lagged { missed: missed(self.reached, &page) });
         }
-        let full = messages.len() >= PAGE || page.changes.len() >= PAGE;
+        // A page of messages is as long as their size allows: only an empty one is the last.
+        let (more_messages, more_changes) = (!messages.is_empty(), page.changes.len() >= PAGE);
         // Beyond the last of a full page the other kind may have more that was not read yet.
         let last_message = messages.last().map(|message| message.at);
         let last_change = page.changes.last().and_then(|change| change.at);
-        let end = match (messages.len() >= PAGE, page.changes.len() >= PAGE) {
+        let end = match (more_messages, more_changes) {
             (true, true) => last_message.min(last_change),
             (true, false) => last_message,
             (false, true) => last_change,
@@ -100,7 +104,7 @@ impl<S: Source> Reader<S> {
         events.retain(|event| end.is_none() || event.at() <= end);
         events.sort_by_key(Event::at);
         self.ready.extend(events);
-        if !full {
+        if !more_messages && !more_changes {
             self.stage = Stage::Live;
         }
         Some(())

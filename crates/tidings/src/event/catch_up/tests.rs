@@ -27,7 +27,7 @@ fn batch(n: u64, count: u64) -> InboxBatch {
             sent_at: Wall(1),
             expires_at: Wall(2),
             stream: None,
-            predecessor: None,
+            predecessors: Vec::new(),
             headers: Vec::new(),
             reply_to: None,
             part: None,
@@ -57,11 +57,19 @@ fn change(n: u64) -> StateChange {
 }
 
 /// A database in memory: messages at some places, changes at others.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Memory {
     messages: Arc<Mutex<Vec<InboxMessage>>>,
+    /// How many messages a page has room for.
+    room: usize,
     changes: Arc<Mutex<Vec<StateChange>>>,
     lagged: bool,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { messages: Arc::default(), room: PAGE, changes: Arc::default(), lagged: false }
+    }
 }
 
 impl Memory {
@@ -87,7 +95,7 @@ impl Source for Memory {
     async fn messages(&self, after: At) -> Option<Vec<InboxMessage>> {
         let messages = self.messages.lock().unwrap();
         let after = messages.iter().filter(|message| message.at > after);
-        Some(after.take(PAGE).cloned().collect())
+        Some(after.take(self.room).cloned().collect())
     }
 
     async fn changes(&self, after: At) -> Option<ChangePage> {
@@ -175,6 +183,17 @@ fn more_than_a_page_of_one_kind_loses_nothing_of_the_other() {
     let got: Vec<u64> = drain(&mut events).iter().filter_map(|event| event.at().map(|at| at.n)).collect();
     assert!(got.is_sorted());
     assert_eq!(got.len() as u64, pages + pages / 4);
+}
+
+#[test]
+fn pages_that_are_short_because_messages_are_large_lose_nothing() {
+    let memory = Memory { room: 1, ..Memory::with_messages([2, 4, 6]) };
+    for n in [1, 3, 5, 7] {
+        memory.add_change(n);
+    }
+    let (_sender, receiver) = broadcast::channel(8);
+    let mut events = Box::pin(follow(memory, receiver, Some(At::default())));
+    assert_eq!(places(&drain(&mut events)), (1..=7).map(Some).collect::<Vec<_>>());
 }
 
 #[test]
