@@ -6,13 +6,18 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use common::{Database, FLOW, PEER, checkpoint, encoded, out_flow};
+use bytes::Bytes;
+use common::{Database, FLOW, PEER, checkpoint, encoded, out_flow, parcel};
 use tidings_core::class::Class;
-use tidings_core::ids::Seq;
+use tidings_core::ids::{OutParcelNo, Seq};
 use tidings_core::interval::IntervalSet;
-use tidings_core::message::{FlowName, OutMessage};
-use tidings_core::record::{InboxBatch, OutBatch, Record};
+use tidings_core::message::{Change, FlowName, OutMessage, Step};
+use tidings_core::record::{InFlow, InboxBatch, OutBatch, OutParcel, Record, StoredSession};
 use tidings_core::time::{Age, Wall};
+use tidings_crypto::SessionId;
+
+/// A name, and the records of one batch: the first seq, how many messages.
+type Case = (&'static str, fn(Seq, u64) -> Vec<Record>);
 
 const PAYLOAD: &[u8] = &[42; 256];
 
@@ -101,5 +106,87 @@ fn cost_per_message() {
             time.as_secs_f64() * 1e6 / messages as f64,
             bytes / messages
         );
+    }
+}
+
+/// A session after one more step: as long as one is, and other bytes.
+fn session(step: u64) -> Record {
+    let state: Vec<u8> = (0..900).map(|byte: u64| (byte.wrapping_mul(step * 31 + 7) >> 3) as u8).collect();
+    Record::Session(StoredSession { session: SessionId::from_bytes([4; 32]), peer: PEER, state: Bytes::from(state) })
+}
+
+/// Accepted with a path at hand: sealed in the same batch.
+fn sent(seq: Seq, count: u64) -> Vec<Record> {
+    let sealed = OutParcel {
+        parcel: OutParcelNo(seq + 1),
+        seqs: IntervalSet::of(seq, seq),
+        inner: Bytes::from(vec![42; 420]),
+        ..parcel(seq + 1)
+    };
+    let mut records = accepted(seq, count);
+    records.extend([Record::ParcelSealed(sealed), session(seq)]);
+    records
+}
+
+/// A receipt, at the sender.
+fn receipted(seq: Seq, count: u64) -> Vec<Record> {
+    let (seqs, wall) = (IntervalSet::of(seq, seq), Wall(60));
+    let (at, change) = (common::at(seq + 1), Change::Delivered);
+    vec![
+        Record::OutFlow(out_flow(seq + count, seq)),
+        Record::ParcelDone { parcel: OutParcelNo(seq + 1) },
+        Record::Timeline { flow: FLOW, seqs: seqs.clone(), step: Step::Sent, wall },
+        Record::Changed { at, flow: FLOW, peer: PEER, seqs, change, wall },
+        checkpoint(seq),
+    ]
+}
+
+fn in_flow(seq: Seq) -> Record {
+    Record::InFlow(InFlow {
+        flow: FLOW,
+        sender: PEER,
+        since: 0,
+        floor: seq,
+        delivered: IntervalSet::of(seq, seq),
+        void: IntervalSet::new(),
+        unacknowledged: IntervalSet::of(seq, seq),
+        pended: IntervalSet::new(),
+        multipart: Vec::new(),
+        touched: Age(seq),
+    })
+}
+
+fn received(seq: Seq, count: u64) -> Vec<Record> {
+    let mut records = shown(seq, count);
+    records.extend([session(seq), in_flow(seq)]);
+    records
+}
+
+fn read(seq: Seq, count: u64) -> Vec<Record> {
+    let mut records = consumed(seq, count);
+    records.push(in_flow(seq));
+    records
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn log_per_small_commit() {
+    /// So few that nothing is brought from the log into the database meanwhile.
+    const COMMITS: u64 = 300;
+    const FRAME_BYTES: u64 = 4096 + 24;
+    println!("case      log bytes/commit  pages/commit");
+    let cases: [&[Case]; 3] = [
+        &[("accepted", accepted)],
+        &[("sent", sent), ("receipted", receipted)],
+        &[("received", received), ("read", read)],
+    ];
+    for cases in cases {
+        let mut database = Database::new();
+        for (case, records) in cases {
+            database = database.reopen();
+            (0..COMMITS).for_each(|n| database.apply(records(n, 1)));
+            let log = std::fs::metadata(database.dir.path().join("tidings.db-wal")).unwrap().len();
+            println!("{case:<9} {:>17} {:>13.2}", log / COMMITS, log as f64 / (COMMITS * FRAME_BYTES) as f64);
+        }
     }
 }

@@ -106,7 +106,8 @@ pub(crate) struct Driver {
     heard: HashSet<ListenerId>,
     /// When a change of addresses is acted on.
     network_due: Option<Instant>,
-    links: HashMap<LinkId, Link>,
+    /// A connection serves one link, and is closed with it.
+    links: HashMap<LinkId, (ConnectionId, Link)>,
     next_link: u64,
     link_io: (mpsc::Sender<LinkIo>, mpsc::Receiver<LinkIo>),
     dials: HashMap<ConnectionId, DialId>,

@@ -37,8 +37,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_PENDING_INCOMING: u32 = 256;
 /// The most outbound handshakes at once.
 const MAX_PENDING_OUTGOING: u32 = 32;
-/// The most connections with one peer: the engine's four links, and as many to earlier boots of the peer, which end
-/// only when QUIC has heard nothing of them for its idle time.
+/// The most connections with one peer: the engine's four links, and as many that are being closed or whose other end
+/// is a process that is gone.
 const MAX_PER_PEER: u32 = 8;
 /// Beyond QUIC's default of 5 s, which 20 dials at once on two busy cores do not meet; not beyond what a half-open
 /// handshake may cost.

@@ -10,11 +10,14 @@ use tokio::process::Command;
 /// The two nodes' namespaces.
 pub(super) const NODES: [&str; 2] = ["tdg-a", "tdg-b"];
 const SWITCH: &str = "tdg-switch";
-/// Everything but mDNS over UDP is dropped, as some guest networks do.
+/// Everything but mDNS over UDP is dropped, as some guest networks do. In separate rules: nft joins two `!=` of
+/// neighbouring fields to one comparison, which then drops everything.
 const NO_UDP: &str = "table inet tdg {
     chain input {
         type filter hook input priority 0; policy accept;
-        udp dport != 5353 udp sport != 5353 drop
+        udp dport 5353 accept
+        udp sport 5353 accept
+        meta l4proto udp drop
     }
 }
 ";

@@ -322,7 +322,7 @@ impl Link {
     fn on_answer(&mut self, now: Instant, nonce: u64) {
         let place = self.probed.iter().position(|(probed, _)| *probed == nonce);
         if let Some((_, at)) = place.and_then(|place| self.probed.remove(place)) {
-            self.liveness.measured(now.since(at));
+            self.liveness.measured(now, now.since(at));
         }
     }
 
@@ -330,7 +330,7 @@ impl Link {
         let smallest = self.liveness.smallest_round_trip();
         let round_trip = self.window.on_got(now, bytes, smallest).map_err(|_| Evidence::BadGot)?;
         if let Some(round_trip) = round_trip {
-            self.liveness.measured(round_trip);
+            self.liveness.measured(now, round_trip);
         }
         self.liveness.on_heard(now, self.window.in_flight() > 0);
         let mut got = Vec::new();

@@ -25,6 +25,8 @@ pub(super) struct Liveness {
     heard: Instant,
     /// Since when the link owes us something: a `Got` or the answer to a probe.
     waiting_since: Option<Instant>,
+    /// When the link last fell silent for longer than it should have.
+    silent_at: Option<Instant>,
     stage: Stage,
 }
 
@@ -67,6 +69,7 @@ impl Liveness {
             smallest: None,
             heard: now,
             waiting_since: None,
+            silent_at: None,
             stage: Stage::Heard,
         }
     }
@@ -88,9 +91,13 @@ impl Liveness {
         self.guessed = round_trip;
     }
 
-    /// Takes a measured round trip: RFC 6298's smoothing, a sample counts one eighth.
-    pub(super) fn measured(&mut self, sample: Duration) {
-        let sample = sample.max(Duration::from_micros(1));
+    /// Takes a measured round trip: RFC 6298's smoothing, a sample counts one eighth. One during which the link fell
+    /// silent may measure an outage: it counts at most twice the smoothed value, so that a link that has become slow
+    /// is still followed.
+    pub(super) fn measured(&mut self, now: Instant, sample: Duration) {
+        let has_silence = self.silent_at.is_some_and(|silent| now.since(silent) <= sample);
+        let most = self.smoothed.filter(|_| has_silence).map_or(Duration::MAX, |smoothed| smoothed * 2);
+        let sample = sample.min(most).max(Duration::from_micros(1));
         self.smoothed = Some(self.smoothed.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
         self.smallest = Some(self.smallest.map_or(sample, |smallest| smallest.min(sample)));
     }
@@ -140,6 +147,7 @@ impl Liveness {
         match self.stage {
             Stage::Heard => {
                 self.stage = Stage::Probing { probes: 1, since: now, late: Late::Never };
+                self.silent_at = self.waiting_since.map(|_| now).or(self.silent_at);
                 Some(Silence::Probe)
             }
             // This node came late itself: what the other end answered may lie unread.
@@ -149,6 +157,7 @@ impl Liveness {
             }
             Stage::Probing { probes, .. } if probes < PROBES => {
                 self.stage = Stage::Probing { probes: probes + 1, since: now, late: Late::Never };
+                self.silent_at = Some(now);
                 Some(Silence::Probe)
             }
             Stage::Probing { .. } => {

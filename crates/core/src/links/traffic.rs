@@ -78,7 +78,8 @@ impl State {
         }
         let open = |link: &&Link| !matches!(link.phase, Phase::Leaving { .. });
         let of_peer = self.links.values().filter(open);
-        let of_peer = of_peer.filter(|link| link.peer == *peer).count();
+        // Those that are suspect are likely to end at the other end of a process that is gone.
+        let of_peer = of_peer.filter(|link| link.peer == *peer && !link.liveness.is_suspect()).count();
         let links = self.links.values().filter(open).count();
         let known = dialled || self.is_needed(peer) || of_peer > 0;
         let limit = if known { self.config.max_links * 2 } else { self.config.max_links };

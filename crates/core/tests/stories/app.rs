@@ -91,10 +91,10 @@ impl App {
             (Command::Submit(submissions), Reply::Submitted(results)) => {
                 assert_eq!(submissions.len(), results.len());
                 for (submission, result) in submissions.iter().zip(results) {
-                    if let Ok(accepted) = result {
-                        if self.sent.insert(accepted.id, submission.clone()).is_none() {
-                            self.order.push(accepted.id);
-                        }
+                    if let Ok(accepted) = result
+                        && self.sent.insert(accepted.id, submission.clone()).is_none()
+                    {
+                        self.order.push(accepted.id);
                     }
                 }
             }

@@ -123,6 +123,11 @@ pub fn address(node: usize) -> Address {
     Address::new(format!("/ip4/10.0.0.{node}/tcp/4001")).expect("an address")
 }
 
+/// Another one of the same node.
+pub fn second_address(node: usize) -> Address {
+    Address::new(format!("/ip4/10.0.0.{node}/tcp/4002")).expect("an address")
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).expect("a story ends in time")
 }
@@ -229,6 +234,14 @@ impl Net {
     pub fn crash(&mut self, index: usize) {
         self.nodes[index].store.crash();
         self.end(index);
+    }
+
+    /// The power fails, and nobody tells the other ends of its links.
+    pub fn vanish(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        node.store.crash();
+        node.engine = None;
+        node.app.on_end();
     }
 
     /// An orderly end: everything is synced.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use tidings_core::Event;
 use tidings_core::class::Class;
+use tidings_core::links::Source;
 use tidings_core::message::{Idempotency, MessageState, Refusal, Submission};
 use tidings_core::model::ModelStore;
+use tidings_core::{Event, Input};
 use tidings_crypto::PeerKey;
 
 use crate::app::Reading;
-use crate::net::{Disk, Net, Road};
+use crate::net::{Disk, Net, Road, second_address};
 use crate::tell::{large, note};
 
 #[test]
@@ -173,6 +174,29 @@ fn a_new_database_on_a_machine_whose_clock_is_behind_is_reached() {
     net.send(1, 0, "answer");
     net.settle();
     assert_eq!((net.texts(1, 0), net.texts(0, 1)), (vec!["after".to_owned()], vec!["answer".to_owned()]));
+}
+
+#[test]
+fn a_peer_that_vanished_and_came_back_is_reached_at_once() {
+    for (gone, stays) in [(0, 1), (1, 0)] {
+        for silence in [1, 50, 200, 1_000, 5_000, 20_000] {
+            let mut net = Net::new(2);
+            net.send(stays, gone, "before");
+            net.settle();
+            for round in 0..5 {
+                net.vanish(gone);
+                let id = net.send(stays, gone, &format!("meanwhile {round}"));
+                net.run_for(Duration::from_millis(silence));
+                net.start(gone);
+                let peer = Some(net.nodes[stays].key());
+                let addresses = vec![second_address(stays)];
+                net.input(gone, Input::Discovered { peer, addresses, source: Source::Lan });
+                let begun = net.now;
+                net.run_until("it is delivered", |net| net.nodes[stays].app.delivered_live.contains(&id));
+                assert!(net.now - begun < 3_000_000, "{} us after {silence} ms, round {round}", net.now - begun);
+            }
+        }
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Net {
             }
             Output::Dial { dial, address: to, .. } => {
                 let life = self.nodes[index].life;
-                let found = (0..self.nodes.len()).find(|other| address(*other) == to);
+                let found = (0..self.nodes.len()).find(|other| address(*other) == to || second_address(*other) == to);
                 let delay = self.road.delay * 2;
                 self.schedule(delay, Happening::Connect { from: index, life, to: found, dial, address: to });
             }

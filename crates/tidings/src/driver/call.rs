@@ -62,13 +62,7 @@ pub(crate) struct Submitted {
 #[derive(Debug)]
 pub(crate) enum Read {
     /// Unconsumed messages after a place.
-    Inbox {
-        after: At,
-        limit: usize,
-        max_bytes: u64,
-        kind: Option<String>,
-        answer: oneshot::Sender<Vec<InboxMessage>>,
-    },
+    Inbox { after: At, limit: usize, max_bytes: u64, kind: Option<String>, answer: oneshot::Sender<Vec<InboxMessage>> },
     /// One sent message.
     Message { id: MessageId, answer: oneshot::Sender<Option<SentMessage>> },
     /// A page of sent messages, newest first.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_core::ids::{DialId, LinkId};
+use tidings_core::ids::DialId;
 use tidings_core::links::Address;
 use tidings_core::message::MessageState;
 use tidings_core::{DiskState, Event, Input, Output};
@@ -13,7 +13,7 @@ use super::call::News;
 use super::database::StoreReply;
 use super::lifecycle::Cause;
 use crate::event::StateChange;
-use crate::link::{Link, LinkIo};
+use crate::link::LinkIo;
 
 impl Driver {
     /// Hands an input to the engine, if there is one.
@@ -36,7 +36,7 @@ impl Driver {
                 None => break,
             }
         }
-        for link in self.links.values_mut() {
+        for (_, link) in self.links.values_mut() {
             link.flush();
         }
     }
@@ -64,13 +64,13 @@ impl Driver {
                 }
             }
             Output::Transmit { link, bytes } => {
-                if let Some(link) = self.links.get_mut(&link) {
+                if let Some((_, link)) = self.links.get_mut(&link) {
                     link.push(bytes);
                 }
             }
             Output::Dial { dial, peer, address } => self.on_dial(dial, peer, &address),
             Output::Close { link } => {
-                if let Some(link) = self.links.get_mut(&link) {
+                if let Some((_, link)) = self.links.get_mut(&link) {
                     link.close();
                 }
             }
@@ -120,16 +120,12 @@ impl Driver {
                 }
             }
             LinkIo::Ended { link } => {
-                if self.links.remove(&link).is_some() {
+                if let Some((connection, _)) = self.links.remove(&link) {
+                    self.swarm.close_connection(connection);
                     self.handle(Input::LinkDown { link });
                 }
             }
         }
-    }
-
-    /// Takes a new link's tasks.
-    pub(super) fn on_link(&mut self, id: LinkId, link: Link) {
-        self.links.insert(id, link);
     }
 
     fn on_event(&mut self, event: Event) {

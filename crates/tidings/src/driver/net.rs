@@ -58,18 +58,26 @@ impl Driver {
                     && !self.phase.is_stopping()
                     && let Some(address) = core_address(&address)
                 {
-                    self.link_up(peer, dial, stream, address);
+                    self.link_up(peer, dial, (connection, stream), address);
+                } else {
+                    self.swarm.close_connection(connection);
                 }
             }
             LinkEvent::Failed { connection, reason } => self.on_dial_failed(connection, &reason),
         }
     }
 
-    fn link_up(&mut self, peer: PeerKey, dial: Option<DialId>, stream: Stream, address: Address) {
+    fn link_up(
+        &mut self,
+        peer: PeerKey,
+        dial: Option<DialId>,
+        (connection, stream): (ConnectionId, Stream),
+        address: Address,
+    ) {
         let link = LinkId(self.next_link);
         self.next_link += 1;
         let io = self.link_io.0.clone();
-        self.on_link(link, Link::spawn(link, stream, io));
+        self.links.insert(link, (connection, Link::spawn(link, stream, io)));
         let kind: LinkKind = address.kind();
         self.handle(Input::LinkUp { link, peer, kind, dial, address });
         self.handle(Input::Writable { link, bytes: WRITE_GRANT_BYTES });

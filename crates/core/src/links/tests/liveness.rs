@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::net::{Net, Road, payload};
 use crate::class::Class;
+use crate::links::liveness::{Liveness, Silence};
 use crate::links::{Event, LinkKind};
+use crate::time::Instant;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -114,4 +116,34 @@ fn a_slow_road_is_given_its_time() {
     }
     net.until(Duration::from_mins(5), |net| net.got(0).len() == 3);
     assert_eq!(net.nodes[0].state.stats().suspects, 0);
+}
+
+#[test]
+fn an_outage_is_not_taken_for_a_round_trip() {
+    let millis = Duration::from_millis;
+    let mut now = Instant(0);
+    let mut liveness = Liveness::new(now, millis(60_000));
+    liveness.measured(now, millis(1));
+    for _ in 0..6 {
+        liveness.on_owed(now);
+        let owed = now;
+        now = liveness.due();
+        assert_eq!(liveness.on_time(now), Some(Silence::Probe));
+        now = now + millis(8_000);
+        liveness.on_heard(now, false);
+        liveness.measured(now, now.since(owed));
+    }
+    assert!(liveness.round_trip().is_some_and(|smoothed| smoothed < millis(3)), "{:?}", liveness.round_trip());
+    // One that has become slow for good is followed all the same.
+    for _ in 0..60 {
+        let asked = now;
+        liveness.on_owed(now);
+        now = now + millis(500);
+        while liveness.due() <= now {
+            liveness.on_time(liveness.due());
+        }
+        liveness.on_heard(now, false);
+        liveness.measured(now, now.since(asked));
+    }
+    assert!(liveness.round_trip().is_some_and(|smoothed| smoothed > millis(400)), "{:?}", liveness.round_trip());
 }
