@@ -16,7 +16,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   layers                         check that the tree is like its drawing in ARCHITECTURE.md
   codegen [--check]              write the Rust types of docs/spec/*.proto, or check that they are current
   fuzz [--seconds N] [TARGET]…   fuzz the decoders, 300 seconds each
-  soak                           fuzz every decoder, then kill real nodes under load 200 times";
+  soak                           fuzz every decoder, kill real nodes under load 200 times, cut cables";
 
 /// How long a decoder is fuzzed.
 const FUZZ_SECONDS: u64 = 300;
@@ -44,7 +44,7 @@ fn soak(root: &Path) -> anyhow::Result<ExitCode> {
     let mut steps = steps::Steps::default();
     fuzz::fuzz(root, FUZZ_SECONDS, &[], &mut steps)?;
     suite::crashes(root, &mut steps)?;
-    steps.push("network namespaces", suite::namespaces(root)?);
+    steps.push("network namespaces", suite::namespaces(root, "20", "10")?);
     Ok(steps.close())
 }
 

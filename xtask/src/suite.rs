@@ -1,11 +1,11 @@
 //! Runs every test there is, and says what it could not run and why.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::steps::{Outcome, Steps, cargo, has};
+use crate::steps::{Outcome, Steps, cargo, has, run};
 
 /// What a build needs beside Rust: the program, the package that has it on Debian, what it is for.
 const TOOLS: [(&str, &str, &str); 4] = [
@@ -34,6 +34,8 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     steps.push("lints", if_component("clippy", || cargo(root, &lints))?);
     // Among them: the layers, generated code, openapi.json, the fuzz corpora, the examples in the docs.
     steps.push("tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast"])?);
+    steps.push("crash points of the store", failpoints(root)?);
+    steps.push("network namespaces", namespaces(root, "1", "1")?);
     steps.push("licences, bans and sources", deny(root)?);
     steps.push("advisories", advisories(root)?);
     Ok(steps.close())
@@ -45,14 +47,22 @@ pub(crate) fn crashes(root: &Path, steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
-/// Runs the lab on the binary that users get; it fails where what it looks at does not hold.
+/// Ends the store's process at every named place, in a build of its own. `--workspace` keeps the features of
+/// everything else, so that little is compiled.
+fn failpoints(root: &Path) -> Result<Outcome> {
+    let features = ["--workspace", "--features", "tidings-store/failpoints"];
+    cargo(root, &[&["test", "--release"], &features[..], &["--test", "failpoints"]].concat())
+}
+
+/// Runs the lab on the node that users get; it fails where what it looks at does not hold. What the tests have built
+/// is not built again.
 fn lab(root: &Path, arguments: &[&str]) -> Result<Outcome> {
-    let built = cargo(root, &["build", "--release", "--package", "tidings-cli", "--package", "tidings-lab"])?;
+    let built = cargo(root, &["build", "--release", "--workspace", "--all-targets"])?;
     if matches!(built, Outcome::Ran { ok: false, .. }) {
         return Ok(built);
     }
-    let run = ["run", "--release", "--package", "tidings-lab", "--"];
-    Ok(cargo(root, &[&run, arguments].concat())?.into_one_test())
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(run(root, Command::new(target.join("release/tidings-lab")).args(arguments))?.into_one_test())
 }
 
 fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
@@ -64,14 +74,19 @@ fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Resul
 }
 
 /// Two nodes that know nothing of each other, on one cable between network namespaces.
-pub(crate) fn namespaces(root: &Path) -> Result<Outcome> {
+pub(crate) fn namespaces(root: &Path, runs: &str, outages: &str) -> Result<Outcome> {
     if !has("ip") {
         return Ok(Outcome::NotRun("`ip` is missing; on Debian: apt-get install iproute2".to_owned()));
     }
     if !can_unshare() {
         return Ok(Outcome::NotRun("only root can make network namespaces".to_owned()));
     }
-    lab(root, &["lan", "--runs", "1", "--outages", "1", "--udp-only"])
+    let mut arguments = vec!["lan", "--runs", runs, "--outages", outages];
+    if !has("nft") {
+        println!("`nft` is missing: not run without UDP; on Debian: apt-get install nftables");
+        arguments.push("--udp-only");
+    }
+    lab(root, &arguments)
 }
 
 /// Whether this user may make a network namespace: makes one and removes it.
