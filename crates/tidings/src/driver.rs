@@ -6,6 +6,7 @@
 //! | channel | from → to | capacity | when full |
 //! |---|---|---|---|
 //! | calls | handles → driver | [`CALLS`] | the caller waits |
+//! | stop | handles → driver | one notice | it is one notice |
 //! | pending answers | driver | [`MAX_PENDING_CALLS`] | the driver takes no more calls |
 //! | reads | handles → store thread | [`READS`] | the caller waits |
 //! | link I/O | link tasks → driver | [`LINK_IO`], of one link at most 4 reads of 64 KiB | the link's task waits, then the transport slows the peer |
@@ -35,7 +36,7 @@ use tidings_core::ids::{CommandId, DialId, LinkId};
 use tidings_core::time::Now;
 use tidings_core::{Engine, Input};
 use tidings_crypto::OlmSealer;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -83,6 +84,7 @@ pub(crate) struct Parts {
     /// Where to listen.
     pub(crate) places: Vec<Multiaddr>,
     pub(crate) calls: mpsc::Receiver<Call>,
+    pub(crate) stop: Arc<Notify>,
     pub(crate) store_replies: (mpsc::Sender<StoreReply>, mpsc::Receiver<StoreReply>),
     pub(crate) status: watch::Sender<Status>,
     pub(crate) news: broadcast::Sender<News>,
@@ -112,6 +114,7 @@ pub(crate) struct Driver {
     link_io: (mpsc::Sender<LinkIo>, mpsc::Receiver<LinkIo>),
     dials: HashMap<ConnectionId, DialId>,
     calls: mpsc::Receiver<Call>,
+    stop: Arc<Notify>,
     joined: Joined,
     pending: HashMap<CommandId, Pending>,
     next_command: u64,
@@ -123,12 +126,14 @@ pub(crate) struct Driver {
     phase: Phase,
     /// Why the node is degraded, with the cause as key.
     reasons: Vec<(lifecycle::Cause, String)>,
-    /// How often reopening the database has failed in a row.
+    /// How often in a row the database could not be reopened, or failed soon after.
     failed_reopens: u32,
+    reopened_at: Option<Instant>,
 }
 
 /// What ends a wait.
 enum Wake {
+    Stop,
     Call(Option<Call>),
     Link(LinkIo),
     Store(StoreReply),
@@ -159,6 +164,7 @@ impl Driver {
             link_io: mpsc::channel(LINK_IO),
             dials: HashMap::new(),
             calls: parts.calls,
+            stop: parts.stop,
             joined: Joined::default(),
             pending: HashMap::new(),
             next_command: 1,
@@ -169,6 +175,7 @@ impl Driver {
             phase: Phase::Running,
             reasons: Vec::new(),
             failed_reopens: 0,
+            reopened_at: None,
         }
     }
 
@@ -194,6 +201,7 @@ impl Driver {
             }
             io = self.link_io.1.recv() => Wake::Link(io.expect("the driver holds a sender")),
             event = self.swarm.select_next_some() => Wake::Swarm(Box::new(event)),
+            () = self.stop.notified() => Wake::Stop,
             call = self.calls.recv(), if takes_calls => Wake::Call(call),
             reopened = self.reopened.1.recv() => {
                 Wake::Reopened(reopened.expect("the driver holds a sender"))
@@ -213,6 +221,11 @@ impl Driver {
     fn on_wake(&mut self, wake: Wake) {
         match wake {
             Wake::Call(Some(call)) => self.on_call(call),
+            Wake::Stop => {
+                // What was asked before is done before.
+                self.take_calls();
+                self.stop();
+            }
             // The last handle is gone.
             Wake::Call(None) => self.stop(),
             Wake::Link(io) => self.on_link_io(io),
@@ -242,6 +255,10 @@ impl Driver {
             };
             self.on_swarm(event);
         }
+        self.take_calls();
+    }
+
+    fn take_calls(&mut self) {
         for _ in 0..CALL_BURST {
             if self.pending.len() >= MAX_PENDING_CALLS || self.phase.is_stopping() {
                 break;

@@ -14,7 +14,7 @@ use tidings_core::message::InboxMessage;
 use tidings_core::view::{PeerView, View};
 use tidings_core::{Command, Reply};
 use tidings_crypto::PeerKey;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
 pub use error::{CallError, DialError, RequestError, WaitError};
 
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) profile: Profile,
     pub(crate) started: Instant,
     pub(crate) calls: mpsc::Sender<Call>,
+    /// Beside the calls, which may wait for a disk.
+    pub(crate) stop: Arc<Notify>,
     /// Questions to the database that are not answered.
     pub(crate) reads: Arc<Semaphore>,
     pub(crate) status: watch::Receiver<Status>,
@@ -294,8 +296,7 @@ impl Node {
     ///
     /// The node ends even if the future is dropped after its first poll.
     pub async fn shutdown(&self) {
-        // An error means that it has ended already.
-        let _ = self.call(Call::Shutdown).await;
+        self.shared.stop.notify_one();
         self.stopped().await;
     }
 

@@ -9,7 +9,7 @@ use tidings_core::links::Address;
 use tidings_crypto::{KeyWrapper, PlainWrapper};
 use tidings_store::{Exposure, Home, HomeError, OpenError, StoreError};
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::{Config, Dialling, Profile, Switch};
@@ -277,6 +277,7 @@ impl Start {
         raise_descriptor_limit();
         let clock = Clock::new();
         let home = Home::open(&self.dir, &*self.keys).map_err(|error| StartError::of_home(&self.dir, error))?;
+        let home = Arc::new(home);
         log_exposure(&self.dir, home.exposure());
         let places = ports::settle(&self.dir, &self.config.addresses)?;
         let store_replies = mpsc::channel(driver::STORE_REPLIES);
@@ -285,6 +286,7 @@ impl Start {
         let swarm = network::build(home.identity(), &self.config.profile.preset())
             .map_err(|error| StartError::System { reason: error.to_string() })?;
         let (calls, taken) = mpsc::channel(driver::CALLS);
+        let stop = Arc::new(Notify::new());
         let (status, watched) = watch::channel(Status::starting(booted.boot));
         let (news, _) = broadcast::channel(driver::NEWS);
         let node = Node::new(Shared {
@@ -293,6 +295,7 @@ impl Start {
             profile: self.config.profile,
             started: Instant::now(),
             calls,
+            stop: Arc::clone(&stop),
             reads: Arc::new(Semaphore::new(driver::READS)),
             status: watched,
             news: news.downgrade(),
@@ -301,11 +304,12 @@ impl Start {
         let driver = Driver::new(Parts {
             config: self.config,
             clock,
-            home: Arc::new(home),
+            home,
             booted,
             swarm,
             places,
             calls: taken,
+            stop,
             store_replies,
             status,
             news,

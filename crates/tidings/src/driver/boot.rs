@@ -45,7 +45,7 @@ pub(crate) enum BootError {
 
 /// Opens the database and builds an engine with a new boot. Blocks on the disk.
 pub(crate) fn boot(
-    home: &Home,
+    home: &Arc<Home>,
     config: &Config,
     clock: Clock,
     replies: mpsc::Sender<StoreReply>,
@@ -54,7 +54,7 @@ pub(crate) fn boot(
     let snapshot = store.snapshot()?;
     let boot = snapshot.boot + 1;
     let engine = build(config, home.identity(), snapshot, clock)?;
-    let database = Database::start(store, replies).map_err(BootError::Thread)?;
+    let database = Database::start(Arc::clone(home), store, replies).map_err(BootError::Thread)?;
     Ok(Booted { boot, engine, database })
 }
 

@@ -34,8 +34,6 @@ pub(crate) enum Call {
     Pause(oneshot::Sender<Reply>),
     /// Open them again.
     Resume(oneshot::Sender<Reply>),
-    /// End the node.
-    Shutdown,
 }
 
 /// Whether somebody will want to follow the messages of a submission.

@@ -65,7 +65,6 @@ impl Driver {
                 self.command(Command::Resume, Pending::Call(answer));
                 self.resume();
             }
-            Call::Shutdown => self.stop(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! The store thread as the driver sees it.
 
+use std::sync::Arc;
+
 use tidings_core::ids::{At, BatchNo, LoadId};
 use tidings_core::record::{Query, Record};
-use tidings_store::{Store, Worker, WorkerHandle, WorkerReply};
+use tidings_store::{Home, Store, Worker, WorkerHandle, WorkerReply};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::call::{ChangePage, Read};
@@ -19,8 +21,10 @@ pub(crate) struct Database {
 
 impl Database {
     /// Starts the thread; it waits where `replies` is full. An error means that the system has no thread to give.
-    pub(crate) fn start(store: Store, replies: mpsc::Sender<WorkerReply>) -> std::io::Result<Self> {
+    pub(crate) fn start(home: Arc<Home>, store: Store, replies: mpsc::Sender<WorkerReply>) -> std::io::Result<Self> {
         let answer = move |reply| {
+            // Nobody else may open the directory before the thread has closed its database, however slow the disk is.
+            let _locked = &home;
             // An error means that the driver is gone, and nobody needs the reply.
             let _ = replies.blocking_send(reply);
         };

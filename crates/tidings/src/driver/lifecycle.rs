@@ -20,6 +20,8 @@ const GOODBYE: Duration = Duration::from_millis(1000);
 const COMMITS: Duration = Duration::from_millis(600);
 /// The first and the longest pause between attempts to reopen the database.
 const REOPEN_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// A database that fails within this time of its reopening has not been mended by it.
+const REOPEN_HELD: Duration = Duration::from_mins(1);
 /// How long listeners may take to report their first address.
 const LISTENERS_UP: Duration = Duration::from_secs(2);
 
@@ -210,6 +212,8 @@ impl Driver {
         let reason = format!("the database was lost and is being reopened: {reason}");
         self.degrade(Cause::Database, &reason);
         self.engine = None;
+        let was_short = self.reopened_at.is_some_and(|at| at.elapsed() < REOPEN_HELD);
+        self.failed_reopens = if was_short { self.failed_reopens + 1 } else { 0 };
         let failed = self.database.take();
         self.links.clear();
         self.dials.clear();
@@ -245,7 +249,7 @@ impl Driver {
     pub(super) fn on_reopened(&mut self, reopened: Reopened) {
         match reopened {
             Ok(booted) => {
-                self.failed_reopens = 0;
+                self.reopened_at = Some(Instant::now());
                 // Replies of the thread that failed are still queued before those of the new one.
                 while self.store_replies.1.try_recv().is_ok() {}
                 let Booted { boot, engine, database } = *booted;
