@@ -123,6 +123,9 @@ pub enum Refusal {
     /// The message has ended or is delivered.
     #[error("the message has already ended")]
     Ended,
+    /// The message is still on its way, or has arrived.
+    #[error("the message has not ended")]
+    NotEnded,
     /// The invite is not one, was altered, or has expired.
     #[error("the invite is damaged or has expired")]
     BadInvite,

@@ -34,6 +34,7 @@ impl From<Refusal> for Problem {
             Refusal::IdempotencyMismatch => Code::IdempotencyMismatch,
             Refusal::Unknown => Code::UnknownMessage,
             Refusal::Ended => Code::AlreadyEnded,
+            Refusal::NotEnded => Code::NotEnded,
             Refusal::BadInvite => Code::InvalidInvite,
             Refusal::NameTaken => Code::NameTaken,
             Refusal::Stopping => Code::Stopping,

@@ -152,7 +152,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Unknown`] where it is no longer kept; [`CallError::Refused`] with [`Refusal::Busy`] where it has not
+    /// [`Refusal::Unknown`] where it is no longer kept; [`CallError::Refused`] with [`Refusal::NotEnded`] where it has not
     /// ended.
     ///
     /// # Cancel safety
@@ -161,7 +161,7 @@ impl Node {
     pub async fn retry(&self, id: MessageId) -> Result<MessageHandle, CallError> {
         let old = self.message(id).await?.ok_or(Refusal::Unknown)?;
         if !old.state.is_ended() {
-            return Err(CallError::Refused(Refusal::Busy));
+            return Err(CallError::Refused(Refusal::NotEnded));
         }
         let lifetime = Duration::from_millis(old.expires_at.0.saturating_sub(old.created_at.0));
         let mut message = Message::to(old.to)
