@@ -140,6 +140,8 @@ pub(crate) struct State<S: Sealer> {
     own: PeerKey,
     own_card: Bytes,
     cards: BTreeMap<PeerKey, SignedCard>,
+    /// The seqs of the cards that neighbours call their newest.
+    vouched: BTreeMap<PeerKey, u64>,
     out: BTreeMap<PeerKey, (SessionId, Outbound<S::Session>)>,
     inbound: BTreeMap<SessionId, Inbound<S::Session>>,
     /// Sessions that were dropped: a replayed beginning must not revive them.
@@ -158,6 +160,7 @@ impl<S: Sealer> State<S> {
             own,
             own_card: Bytes::new(),
             cards: cards.into_iter().map(|card| (card.card().peer, card)).collect(),
+            vouched: BTreeMap::new(),
             out: BTreeMap::new(),
             inbound: BTreeMap::new(),
             retired: BTreeSet::new(),
@@ -185,6 +188,14 @@ impl<S: Sealer> State<S> {
 
     pub(crate) fn card(&self, peer: &PeerKey) -> Option<&SignedCard> {
         self.cards.get(peer)
+    }
+
+    /// A neighbour says itself which of its cards is the current one; `None` once it is no neighbour.
+    pub(crate) fn vouch(&mut self, peer: PeerKey, seq: Option<u64>) {
+        match seq {
+            Some(seq) => drop(self.vouched.insert(peer, seq)),
+            None => drop(self.vouched.remove(&peer)),
+        }
     }
 
     /// Takes a verified card if it is newer than the one known; says whether it did.
@@ -223,7 +234,12 @@ impl<S: Sealer> State<S> {
         let (id, session) = match self.out.entry(*peer) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                let card = self.cards.get(peer).filter(|card| !card.is_expired(wall.0)).ok_or(CannotSeal::NoCard)?;
+                let vouched = self.vouched.get(peer);
+                let card = self.cards.get(peer).ok_or(CannotSeal::NoCard)?;
+                // What its owner vouches for is current, whatever the clocks of both say.
+                if card.is_expired(wall.0) && vouched != Some(&card.card().seq) {
+                    return Err(CannotSeal::NoCard);
+                }
                 let ratchet = self.sealer.begin(&card.card().ratchet).map_err(|_| CannotSeal::Unusable)?;
                 let key = ReceiptKey::generate().map_err(|_| CannotSeal::Unusable)?;
                 let id = self.sealer.session_id(&ratchet);

@@ -94,6 +94,10 @@ impl<S: Sealer> Engine<S> {
         match self.sessions.open(clear, &parcel.body, now.age) {
             Ok(opened) => self.on_opened(now, parcel, clear, opened),
             Err(Unopened::Forged) => self.failed(now, neighbour, Evidence::Forged),
+            // A receipt in a session is sent again when its link ends, and may have been opened before that.
+            Err(Unopened::CannotOpen) if clear.content.is_none() && !begins => {
+                self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
+            }
             Err(Unopened::CannotOpen) => {
                 self.failed(now, neighbour, Evidence::CannotOpen);
                 self.tell_cannot_open(now, parcel.id, clear, !begins);

@@ -95,6 +95,7 @@ impl<S: Sealer> Engine<S> {
     /// A neighbour says how new its card is. One that has forgotten its newest is shown it.
     pub(super) fn on_hello(&mut self, now: Moment, peer: PeerKey, hello: &Hello) {
         self.finds.asked.remove(&peer);
+        self.sessions.vouch(peer, Some(hello.card_seq));
         match self.sessions.card(&peer) {
             Some(known) if known.card().seq > hello.card_seq => {
                 let card = Bytes::copy_from_slice(known.bytes());
@@ -131,6 +132,7 @@ impl<S: Sealer> Engine<S> {
 
     /// Nobody is there to be asked; the next hello asks again.
     pub(super) fn on_peer_gone(&mut self, peer: &PeerKey) {
+        self.sessions.vouch(*peer, None);
         self.finds.asked.remove(peer);
     }
 
@@ -173,6 +175,9 @@ impl<S: Sealer> Engine<S> {
         match SignedCard::verify(bytes) {
             Ok(card) => {
                 self.learn_card(now, card);
+                if peer == neighbour {
+                    self.sessions.vouch(peer, Some(seq));
+                }
                 if peer == self.own {
                     let card = self.sessions.own_card().clone();
                     self.frame(None, neighbour, Frame::CardFound { nonce: UNASKED, card });

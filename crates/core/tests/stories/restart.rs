@@ -168,7 +168,7 @@ fn a_new_database_on_a_machine_whose_clock_is_behind_is_reached() {
     net.crash(1);
     net.nodes[1].store = ModelStore::new(81);
     net.nodes[1].app.forget();
-    net.nodes[1].wall_behind = Duration::from_hours(24);
+    net.nodes[1].wall_behind = Duration::from_hours(365 * 24);
     net.start(1);
     net.send(0, 1, "after");
     net.send(1, 0, "answer");
