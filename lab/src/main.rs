@@ -1,11 +1,23 @@
 //! `tidings-lab`: what tries to break the promise, and what measures it. Never published.
 
+#[cfg(feature = "net")]
 mod bench;
+mod checker;
+#[cfg(feature = "net")]
 mod crash;
+#[cfg(feature = "net")]
 mod lan;
+mod log;
+#[cfg(feature = "net")]
 mod memory;
+#[cfg(feature = "net")]
 mod process;
+mod scenario;
+mod sim;
+#[cfg(feature = "net")]
 mod slow;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -19,18 +31,28 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run scenarios in virtual time, from seeds, and judge what their clients wrote down
+    Sim(sim::Sim),
+    /// Judge what the clients of a run wrote down
+    Check(checker::Check),
     /// Measure, beside floors taken in the same run
+    #[cfg(feature = "net")]
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Kill two nodes in turn, under load, and count what was lost, doubled or shown again
+    #[cfg(feature = "net")]
     Crash(crash::Crash),
     /// Time strangers on one cable: the first start, the cable out and in, a restart
+    #[cfg(feature = "net")]
     Lan(lan::Lan),
     /// Send a critical message behind bulk, over a link as slow as a bad radio
+    #[cfg(feature = "net")]
     Slow(slow::Slow),
     /// Show the resident memory of a node, and what each further neighbour takes
+    #[cfg(feature = "net")]
     Memory(memory::Memory),
     /// The recipient of a measurement, started by it
+    #[cfg(feature = "net")]
     #[command(hide = true)]
     BenchPeer {
         #[arg(long)]
@@ -40,14 +62,27 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Bench(bench) => bench.run().await,
-        Command::Crash(crash) => crash.run().await,
-        Command::Lan(lan) => lan.run().await,
-        Command::Slow(slow) => slow.run().await,
-        Command::Memory(memory) => memory.run().await,
-        Command::BenchPeer { dir, tcp } => bench::serve(&dir, tcp).await,
+        Command::Sim(sim) => sim.run(),
+        Command::Check(check) => check.run(),
+        #[cfg(feature = "net")]
+        command => real_nodes(command),
     }
+}
+
+/// Runs what needs real nodes.
+#[cfg(feature = "net")]
+#[tokio::main]
+async fn real_nodes(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Bench(bench) => bench.run().await?,
+        Command::Crash(crash) => crash.run().await?,
+        Command::Lan(lan) => lan.run().await?,
+        Command::Slow(slow) => slow.run().await?,
+        Command::Memory(memory) => memory.run().await?,
+        Command::BenchPeer { dir, tcp } => bench::serve(&dir, tcp).await?,
+        Command::Sim(_) | Command::Check(_) => unreachable!("they need no real nodes"),
+    }
+    Ok(ExitCode::SUCCESS)
 }

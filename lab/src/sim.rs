@@ -1,0 +1,43 @@
+//! The simulator: the real engine, thousands of nodes, virtual time, one seed.
+//!
+//! A seed decides everything: the topology, who says what when, what goes wrong, what the disks and links do. The same
+//! seed gives the same run, and its trace the same hash. Whatever happened, all faults end, and then everything that
+//! was accepted must come to its end within the scenario's time to settle; the checker says whether it did.
+
+mod client;
+mod clients;
+mod clock;
+mod dice;
+mod faults;
+mod hostile;
+mod lives;
+mod node;
+mod outputs;
+mod queue;
+#[cfg(all(feature = "seeded", getrandom_backend = "custom"))]
+mod random;
+mod report;
+mod run;
+mod seal;
+mod shrink;
+mod swarm;
+mod trace;
+mod traffic;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "net")]
+pub(crate) use self::client::MARKER;
+pub(crate) use self::dice::Dice;
+#[cfg(feature = "net")]
+pub(crate) use self::dice::Purpose;
+#[cfg(feature = "net")]
+pub(crate) use self::faults::{Fault, plan};
+pub(crate) use self::report::Sim;
+#[cfg(feature = "net")]
+pub(crate) use self::wire::Quality;
+#[cfg(feature = "net")]
+pub(crate) use self::world::BEGIN;

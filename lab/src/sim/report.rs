@@ -1,0 +1,289 @@
+//! `tidings-lab sim`: runs seeds of scenarios, and says what it saw.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::faults::Tally;
+use super::run::{Hashes, How, Outcome, SEEDED, run};
+use crate::log::Line;
+use crate::scenario::{self, Scenario};
+
+/// Where scenarios stand, seen from the root of the source tree.
+const SCENARIOS: &str = "lab/scenarios";
+
+/// Run scenarios in virtual time, from seeds, and judge what their clients wrote down.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sim {
+    /// Scenario files; all of lab/scenarios where none is named
+    scenarios: Vec<PathBuf>,
+    /// How many seeds, shared out among the scenarios
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// This seed of one scenario only
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Tell everything that happens; with --seed
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Run each seed twice, and expect the same trace
+    #[arg(long)]
+    verify: bool,
+    /// Make a failing seed's scenario as small as it still fails, and write it to this file; with --seed
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    shrink: Option<PathBuf>,
+    /// Write the clients' logs of the seed into this folder; with --seed
+    #[arg(long, value_name = "FOLDER", requires = "seed")]
+    log: Option<PathBuf>,
+    /// How many seeds run at the same time; as many as there are processors
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+/// What all seeds came to.
+#[derive(Debug, Default)]
+struct Summary {
+    seeds: u64,
+    real_sealer: u64,
+    events: u64,
+    checks: u64,
+    accepted: u64,
+    delivered: u64,
+    ended: u64,
+    refused: u64,
+    shown_again: u64,
+    node_time: Duration,
+    simulated: Duration,
+    took: Duration,
+    tally: Tally,
+    failed: Vec<(String, u64)>,
+    unequal: Vec<(String, u64)>,
+}
+
+impl Sim {
+    /// Runs the seeds; fails where a rule did not hold or a trace differed.
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        let scenarios = self.load()?;
+        if let Some(seed) = self.seed {
+            let [scenario] = scenarios.as_slice() else { bail!("--seed needs exactly one scenario") };
+            return self.explain(scenario, seed);
+        }
+        let work: Vec<_> = (0..self.seeds)
+            .map(|number| {
+                (scenarios[usize::try_from(number).unwrap_or(0) % scenarios.len()].clone(), self.first + number)
+            })
+            .collect();
+        let began = Instant::now();
+        let summary = self.run_all(&work);
+        summary.print(began.elapsed());
+        Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn load(&self) -> anyhow::Result<Vec<Arc<Scenario>>> {
+        let mut files = self.scenarios.clone();
+        if files.is_empty() {
+            let entries = fs::read_dir(SCENARIOS).with_context(|| format!("expected the folder {SCENARIOS}"))?;
+            files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+            files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+            files.sort();
+        }
+        if files.is_empty() {
+            bail!("expected at least one scenario in {SCENARIOS}");
+        }
+        let scenarios = files.iter().map(|file| scenario::load(file).map(Arc::new));
+        Ok(scenarios.collect::<Result<_, _>>()?)
+    }
+
+    /// Shares the seeds out among threads, and adds up what they came to in the order of the seeds.
+    fn run_all(&self, work: &[(Arc<Scenario>, u64)]) -> Summary {
+        let jobs = self.jobs.or_else(|| thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
+        let next = AtomicU64::new(0);
+        let (send, receive) = sync_channel(jobs * 2);
+        let mut summary = Summary::default();
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                let (send, next) = (send.clone(), &next);
+                scope.spawn(move || {
+                    while let Some((number, (scenario, seed))) = {
+                        let number = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
+                        work.get(number).map(|item| (number, item))
+                    } {
+                        let outcome = run(scenario, *seed, &How::default());
+                        let again = self.verify.then(|| run(scenario, *seed, &How::default()).hashes());
+                        if send.send((number, outcome, again)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            let mut waiting = BTreeMap::new();
+            let mut expected = 0;
+            for (number, outcome, again) in receive {
+                waiting.insert(number, (outcome, again));
+                while let Some((outcome, again)) = waiting.remove(&expected) {
+                    summary.add(&work[expected].0.name, outcome, again);
+                    expected += 1;
+                }
+            }
+        });
+        summary
+    }
+
+    /// Runs one seed and says all about it.
+    #[expect(clippy::print_stdout, reason = "the answer of a command")]
+    fn explain(&self, scenario: &Arc<Scenario>, seed: u64) -> anyhow::Result<ExitCode> {
+        let how = How { traced: self.trace, logged: self.log.is_some(), faults: None };
+        let outcome = run(scenario, seed, &how);
+        let again = self.verify.then(|| run(scenario, seed, &How::default()).hashes());
+        if let Some(folder) = &self.log {
+            write_log(folder, &outcome.log)?;
+        }
+        println!("trace {}", outcome.hash);
+        let well = outcome.verdict.violations.is_empty();
+        let mut summary = Summary::default();
+        let took = outcome.took;
+        summary.add(&scenario.name, outcome, again);
+        summary.print(took);
+        if let (Some(file), false) = (&self.shrink, well) {
+            super::shrink::shrink(scenario, seed, file)?;
+        }
+        Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Writes a log as clients and harness would have: one file each.
+fn write_log(folder: &Path, lines: &[Line]) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut files: BTreeMap<Option<u32>, Vec<u8>> = BTreeMap::new();
+    for line in lines {
+        let file = files.entry(line.node).or_default();
+        serde_json::to_writer(&mut *file, line)?;
+        file.push(b'\n');
+    }
+    for (node, bytes) in files {
+        let name = node.map_or_else(|| "harness.jsonl".to_owned(), |node| format!("node-{node:05}.jsonl"));
+        let mut file = fs::File::create(folder.join(&name)).with_context(|| name.clone())?;
+        file.write_all(&bytes).with_context(|| name)?;
+    }
+    Ok(())
+}
+
+impl Summary {
+    #[expect(clippy::print_stdout, reason = "the answer of a command")]
+    fn add(&mut self, scenario: &str, outcome: Outcome, again: Option<Hashes>) {
+        let hashes = outcome.hashes();
+        let Outcome { seed, verdict, tally, events, nodes, real_sealer, simulated, took, .. } = outcome;
+        for violation in &verdict.violations {
+            println!("violation: {scenario}, seed {seed}: {violation}");
+        }
+        if !verdict.violations.is_empty() {
+            self.failed.push((scenario.to_owned(), seed));
+        }
+        if again.is_some_and(|again| again != hashes) {
+            println!("unequal: {scenario}, seed {seed}: two runs, two traces");
+            self.unequal.push((scenario.to_owned(), seed));
+        }
+        let figures = verdict.figures;
+        self.seeds += 1;
+        self.real_sealer += u64::from(real_sealer);
+        self.events += events;
+        self.checks += figures.checks;
+        self.accepted += figures.accepted;
+        self.delivered += figures.delivered;
+        self.ended += figures.ended;
+        self.refused += figures.refused;
+        self.shown_again += figures.shown_again;
+        self.node_time += simulated * u32::try_from(nodes).unwrap_or(u32::MAX);
+        self.simulated += simulated;
+        self.took += took;
+        self.tally.add(tally);
+    }
+
+    fn is_well(&self) -> bool {
+        self.failed.is_empty() && self.unequal.is_empty()
+    }
+
+    #[expect(clippy::print_stdout, reason = "the answer of a command")]
+    fn print(&self, elapsed: Duration) {
+        let tally = &self.tally;
+        println!("seeds {} ({} with the real sealer), {:.1} s", self.seeds, self.real_sealer, elapsed.as_secs_f64());
+        println!(
+            "simulated {:.0} s = {:.1} node-hours; {:.0} : 1 for each thread; {:.2} million events, {:.2} us each",
+            self.simulated.as_secs_f64(),
+            self.node_time.as_secs_f64() / 3600.0,
+            self.simulated.as_secs_f64() / self.took.as_secs_f64().max(1e-9),
+            self.events as f64 / 1e6,
+            self.took.as_secs_f64() * 1e6 / (self.events.max(1) as f64),
+        );
+        println!(
+            "messages accepted {}, delivered {}, ended {}, refused {}, shown again {}; links {}, given up {}, MB {:.1}",
+            self.accepted,
+            self.delivered,
+            self.ended,
+            self.refused,
+            self.shown_again,
+            tally.links,
+            tally.resets,
+            tally.bytes as f64 / 1e6,
+        );
+        let faults: Vec<_> = tally.faults.iter().map(|(kind, count)| format!("{} {count}", kind.name())).collect();
+        println!("faults {}: {}", tally.faults.values().sum::<u64>(), faults.join(", "));
+        if tally.forged > 0 {
+            println!("written by hostile nodes: {}; seen: {:?}", tally.forged, tally.convicted);
+        }
+        if !tally.accused.is_empty() {
+            println!("honest nodes accused: {:?}", tally.accused);
+        }
+        if !tally.degraded.is_empty() {
+            println!("degraded: {:?}", tally.degraded);
+        }
+        if self.real_sealer > 0 && !SEEDED {
+            println!(
+                "built without the feature seeded: keys and ciphertexts of the real sealer differ from run to run"
+            );
+        }
+        println!("checks {}", self.checks);
+        for (scenario, seed) in self.failed.iter().chain(&self.unequal) {
+            println!("failed: tidings-lab sim {SCENARIOS}/{scenario}.toml --seed {seed}");
+        }
+        println!("violations {}", self.failed.len() + self.unequal.len());
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        for (kind, count) in other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        for (evidence, count) in other.accused {
+            *self.accused.entry(evidence).or_default() += count;
+        }
+        for (evidence, count) in other.convicted {
+            *self.convicted.entry(evidence).or_default() += count;
+        }
+        for (reason, count) in other.degraded {
+            *self.degraded.entry(reason).or_default() += count;
+        }
+        self.hostile += other.hostile;
+        self.forged += other.forged;
+        self.links += other.links;
+        self.resets += other.resets;
+        self.bytes += other.bytes;
+        self.submitted += other.submitted;
+        self.refused += other.refused;
+        self.shown += other.shown;
+    }
+}

@@ -1,0 +1,132 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidings_core::trust::Evidence;
+
+use super::dice::{Dice, Purpose};
+use super::run::{How, run};
+use super::shrink::shrink;
+use super::wire::{Quality, Road};
+use crate::checker::Rule;
+use crate::scenario::{ClassName, Percent, Scenario, Span, load};
+
+/// A scenario of the tree.
+fn scenario(name: &str) -> Arc<Scenario> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"));
+    Arc::new(load(&file).unwrap())
+}
+
+/// Runs a few seeds, each twice, and expects the promise and the same trace.
+#[track_caller]
+fn keeps_the_promise(name: &str, seeds: &[u64]) {
+    let scenario = scenario(name);
+    for seed in seeds {
+        let outcome = run(&scenario, *seed, &How::default());
+        assert_eq!(outcome.verdict.violations, [], "{name}, seed {seed}");
+        assert!(outcome.verdict.figures.delivered > 0);
+        // What a crash or a lost link makes an end send again may come too late to be opened.
+        let accused: Vec<_> = outcome.tally.accused.keys().filter(|what| **what != Evidence::CannotOpen).collect();
+        assert_eq!(accused, Vec::<&Evidence>::new(), "{name}, seed {seed}: honest nodes are accused");
+        assert_eq!(run(&scenario, *seed, &How::default()).hashes(), outcome.hashes(), "{name}, seed {seed}");
+    }
+}
+
+#[test]
+fn two_slow_nodes() {
+    keeps_the_promise("two-slow", &[1, 2, 3]);
+}
+
+#[test]
+fn ten_in_a_clique() {
+    keeps_the_promise("ten-clique", &[1]);
+}
+
+#[test]
+fn links_that_flap() {
+    keeps_the_promise("flapping", &[1, 2]);
+}
+
+#[test]
+fn a_ferry() {
+    keeps_the_promise("ferry", &[1, 2, 3]);
+}
+
+#[test]
+fn disks_that_fill_up() {
+    keeps_the_promise("disk-full", &[1, 2]);
+}
+
+#[test]
+fn clocks_that_jump() {
+    keeps_the_promise("clock-jumps", &[1, 2]);
+}
+
+#[test]
+fn neighbours_that_attack() {
+    keeps_the_promise("hostile-neighbour", &[1, 2]);
+}
+
+#[test]
+fn the_real_sealer_keeps_it_too() {
+    let scenario = scenario("flapping");
+    let outcome = run(&scenario, 0, &How::default());
+    assert!(outcome.real_sealer);
+    assert_eq!(outcome.verdict.violations, []);
+}
+
+#[test]
+fn seeds_differ() {
+    let scenario = scenario("two-slow");
+    assert_ne!(run(&scenario, 1, &How::default()).hash, run(&scenario, 2, &How::default()).hash);
+}
+
+#[test]
+fn losses_are_as_many_and_as_long_as_the_road_says() {
+    for (loss, burst) in [(50_000, 1), (200_000, 1), (200_000, 8), (10_000, 20)] {
+        let quality = Quality { loss: Percent(loss), burst, ..Quality::default() };
+        let (mut road, mut dice) = (Road::new([0, 1], quality), Dice::split(1, Purpose::Links));
+        let lost: Vec<_> = (0..2_000_000).map(|_| road.is_lost(0, &mut dice)).collect();
+        let losses = lost.iter().filter(|lost| **lost).count() as u64;
+        let runs = 1 + lost.windows(2).filter(|two| two == &[false, true]).count() as u64;
+        let share = losses * 1_000_000 / 2_000_000;
+        assert!(share.abs_diff(u64::from(loss)) < u64::from(loss) / 10, "{loss}, {burst}: {share}");
+        // Independent losses follow one another by chance.
+        let expected =
+            if burst == 1 { 1_000_000 * 100 / (1_000_000 - u64::from(loss)) } else { u64::from(burst) * 100 };
+        assert!((losses * 100 / runs).abs_diff(expected) < expected / 10, "{loss}, {burst}: {losses} in {runs} runs");
+    }
+}
+
+#[test]
+fn what_is_lost_for_long_ends_the_link() {
+    let quality = Quality { loss: Percent(1_000_000), ..Quality::default() };
+    let (mut road, mut dice) = (Road::new([0, 1], quality), Dice::split(1, Purpose::Links));
+    assert_eq!(road.stall(0, 10_000, &mut dice), None);
+    road.now[0].loss = Percent(0);
+    assert_eq!(road.stall(0, 10_000, &mut dice), Some(0));
+}
+
+#[test]
+fn a_failing_seed_is_made_small_and_still_fails() {
+    let mut failing = Scenario::clone(&scenario("flapping"));
+    failing.expect.shown_within = [(ClassName::Bulk, Span(std::time::Duration::from_micros(1)))].into();
+    let failing = Arc::new(failing);
+    let file = std::env::temp_dir().join(format!("tidings-lab-shrunk-{}.toml", std::process::id()));
+    shrink(&failing, 1, &file).unwrap();
+    let small = Arc::new(load(&file).unwrap());
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(small.fault.len(), 0);
+    assert_eq!(small.send.len(), 1);
+    assert!(small.length < failing.length);
+    let violations = run(&small, 1, &How::default()).verdict.violations;
+    assert!(violations.iter().any(|violation| violation.rule == Rule::Expectation), "{violations:?}");
+}
+
+#[test]
+fn a_payload_in_the_clear_is_seen() {
+    use super::client::MARKER;
+    use super::traffic::contains_marker;
+    assert!(contains_marker(&[b"TTT", MARKER, b"T"].concat()));
+    assert!(!contains_marker(&MARKER[..MARKER.len() - 1]));
+    assert!(!contains_marker(&[&MARKER[..5], &MARKER[6..]].concat()));
+}
