@@ -25,8 +25,9 @@ pub(super) struct Liveness {
     heard: Instant,
     /// Since when the link owes us something: a `Got` or the answer to a probe.
     waiting_since: Option<Instant>,
-    /// When the link last fell silent for longer than it should have.
-    silent_at: Option<Instant>,
+    /// When the link last fell silent for longer than it should have, and whether a round trip that spans this has
+    /// been counted.
+    silence: Option<(Instant, Counted)>,
     stage: Stage,
 }
 
@@ -52,6 +53,13 @@ enum Late {
     Once,
 }
 
+/// Whether something was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    Yes,
+    No,
+}
+
 /// What silence asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Silence {
@@ -69,7 +77,7 @@ impl Liveness {
             smallest: None,
             heard: now,
             waiting_since: None,
-            silent_at: None,
+            silence: None,
             stage: Stage::Heard,
         }
     }
@@ -92,12 +100,18 @@ impl Liveness {
     }
 
     /// Takes a measured round trip: RFC 6298's smoothing, a sample counts one eighth. One during which the link fell
-    /// silent may measure an outage: it counts at most twice the smoothed value, so that a link that has become slow
-    /// is still followed.
+    /// silent may measure an outage: the first of an outage counts at most twice the smoothed value, so that a link
+    /// that has become slow is still followed, and the others not at all.
     pub(super) fn measured(&mut self, now: Instant, sample: Duration) {
-        let has_silence = self.silent_at.is_some_and(|silent| now.since(silent) <= sample);
-        let most = self.smoothed.filter(|_| has_silence).map_or(Duration::MAX, |smoothed| smoothed * 2);
-        let sample = sample.min(most).max(Duration::from_micros(1));
+        let mut sample = sample.max(Duration::from_micros(1));
+        if let (Some((silent_at, counted)), Some(smoothed)) = (&mut self.silence, self.smoothed)
+            && now.since(*silent_at) <= sample
+        {
+            if std::mem::replace(counted, Counted::Yes) == Counted::Yes {
+                return;
+            }
+            sample = sample.min(smoothed * 2);
+        }
         self.smoothed = Some(self.smoothed.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
         self.smallest = Some(self.smallest.map_or(sample, |smallest| smallest.min(sample)));
     }
@@ -147,7 +161,9 @@ impl Liveness {
         match self.stage {
             Stage::Heard => {
                 self.stage = Stage::Probing { probes: 1, since: now, late: Late::Never };
-                self.silent_at = self.waiting_since.map(|_| now).or(self.silent_at);
+                if self.waiting_since.is_some() {
+                    self.silence = Some((now, Counted::No));
+                }
                 Some(Silence::Probe)
             }
             // This node came late itself: what the other end answered may lie unread.
@@ -157,7 +173,7 @@ impl Liveness {
             }
             Stage::Probing { probes, .. } if probes < PROBES => {
                 self.stage = Stage::Probing { probes: probes + 1, since: now, late: Late::Never };
-                self.silent_at = Some(now);
+                self.silence = Some((now, Counted::No));
                 Some(Silence::Probe)
             }
             Stage::Probing { .. } => {
