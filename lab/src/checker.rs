@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use self::command::Check;
 #[cfg(feature = "net")]
 pub(crate) use self::command::read;
+pub(crate) use self::expectations::percentile;
 pub(crate) use self::rule::{Rule, Violation};
 use crate::log::{Entry, Hash, Id, Line, State, Submitted};
 use crate::scenario::{ClassName, Expect};

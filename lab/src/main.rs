@@ -11,7 +11,10 @@ mod log;
 #[cfg(feature = "net")]
 mod memory;
 #[cfg(feature = "net")]
+mod net;
+#[cfg(feature = "net")]
 mod process;
+mod report;
 mod scenario;
 mod sim;
 #[cfg(feature = "net")]
@@ -33,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Run scenarios in virtual time, from seeds, and judge what their clients wrote down
     Sim(sim::Sim),
+    /// Run every scenario, write one page with figures and plots, and compare with the baseline
+    Report(report::Report),
     /// Judge what the clients of a run wrote down
     Check(checker::Check),
     /// Measure, beside floors taken in the same run
@@ -48,6 +53,9 @@ enum Command {
     /// Send a critical message behind bulk, over a link as slow as a bad radio
     #[cfg(feature = "net")]
     Slow(slow::Slow),
+    /// Run a scenario with real nodes, one network namespace each, and judge what their clients wrote down
+    #[cfg(feature = "net")]
+    Net(net::Net),
     /// Show the resident memory of a node, and what each further neighbour takes
     #[cfg(feature = "net")]
     Memory(memory::Memory),
@@ -66,6 +74,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Sim(sim) => sim.run(),
         Command::Check(check) => check.run(),
+        Command::Report(report) => report.run(),
         #[cfg(feature = "net")]
         command => real_nodes(command),
     }
@@ -81,8 +90,9 @@ async fn real_nodes(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lan(lan) => lan.run().await?,
         Command::Slow(slow) => slow.run().await?,
         Command::Memory(memory) => memory.run().await?,
+        Command::Net(net) => return net.run().await,
         Command::BenchPeer { dir, tcp } => bench::serve(&dir, tcp).await?,
-        Command::Sim(_) | Command::Check(_) => unreachable!("they need no real nodes"),
+        Command::Sim(_) | Command::Check(_) | Command::Report(_) => unreachable!("they need no real nodes"),
     }
     Ok(ExitCode::SUCCESS)
 }

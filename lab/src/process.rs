@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A node and what it takes to start it again.
+#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) peer: String,
     pub(crate) addresses: Vec<String>,
@@ -47,7 +48,8 @@ impl Process {
         Self::launch(command.collect(), directory, arguments).await
     }
 
-    async fn launch(command: Vec<OsString>, directory: &Path, arguments: &[&str]) -> Result<Self> {
+    /// Starts it by a command of its own, which becomes the node.
+    pub(crate) async fn launch(command: Vec<OsString>, directory: &Path, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (child, peer, addresses) = launch(&command, directory, &arguments).await?;
         Ok(Self { peer, addresses, command, directory: directory.to_owned(), arguments, child })
@@ -63,6 +65,11 @@ impl Process {
         let (child, _, addresses) = launch(&self.command, &self.directory, &self.arguments).await?;
         (self.child, self.addresses) = (child, addresses);
         Ok(())
+    }
+
+    /// Waits until it ends by itself. Can be dropped and called again.
+    pub(crate) async fn ended(&mut self) -> Result<std::process::ExitStatus> {
+        self.child.wait().await.context("the node cannot be waited for")
     }
 
     /// The process's id.

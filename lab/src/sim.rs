@@ -34,10 +34,11 @@ pub(crate) use self::client::MARKER;
 pub(crate) use self::dice::Dice;
 #[cfg(feature = "net")]
 pub(crate) use self::dice::Purpose;
+pub(crate) use self::faults::Fault;
 #[cfg(feature = "net")]
-pub(crate) use self::faults::{Fault, plan};
-pub(crate) use self::report::Sim;
+pub(crate) use self::faults::plan;
+pub(crate) use self::report::{Sim, Summary, scenarios, swarm};
+pub(crate) use self::run::{How, planned, run};
 #[cfg(feature = "net")]
 pub(crate) use self::wire::Quality;
-#[cfg(feature = "net")]
 pub(crate) use self::world::BEGIN;

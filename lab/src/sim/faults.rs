@@ -41,6 +41,8 @@ pub(crate) struct Tally {
     pub(crate) links: u64,
     pub(crate) resets: u64,
     pub(crate) bytes: u64,
+    /// That engines wrote.
+    pub(crate) frames: u64,
     pub(crate) submitted: u64,
     pub(crate) refused: u64,
     pub(crate) shown: u64,
@@ -136,7 +138,7 @@ pub(crate) fn place(plan: &Plan, begins: u64, nodes: usize, roads: &[[usize; 2]]
 
 impl Fault {
     /// How long after the beginning of the run it begins, in microseconds.
-    pub(super) fn begins_after(&self) -> u64 {
+    pub(crate) fn begins_after(&self) -> u64 {
         self.begins - BEGIN
     }
 }

@@ -22,7 +22,7 @@ use crate::scenario::{self, Scenario};
 const SCENARIOS: &str = "lab/scenarios";
 
 /// Run scenarios in virtual time, from seeds, and judge what their clients wrote down.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Sim {
     /// Scenario files; all of lab/scenarios where none is named
     scenarios: Vec<PathBuf>,
@@ -54,28 +54,28 @@ pub(crate) struct Sim {
 
 /// What all seeds came to.
 #[derive(Debug, Default)]
-struct Summary {
-    seeds: u64,
+pub(crate) struct Summary {
+    pub(crate) seeds: u64,
     real_sealer: u64,
     events: u64,
-    checks: u64,
-    accepted: u64,
-    delivered: u64,
+    pub(crate) checks: u64,
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
     ended: u64,
     refused: u64,
     shown_again: u64,
     node_time: Duration,
-    simulated: Duration,
-    took: Duration,
-    tally: Tally,
-    failed: Vec<(String, u64)>,
+    pub(crate) simulated: Duration,
+    pub(crate) took: Duration,
+    pub(crate) tally: Tally,
+    pub(crate) failed: Vec<(String, u64)>,
     unequal: Vec<(String, u64)>,
 }
 
 impl Sim {
     /// Runs the seeds; fails where a rule did not hold or a trace differed.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
-        let scenarios = self.load()?;
+        let scenarios = scenarios(&self.scenarios)?;
         if let Some(seed) = self.seed {
             let [scenario] = scenarios.as_slice() else { bail!("--seed needs exactly one scenario") };
             return self.explain(scenario, seed);
@@ -89,21 +89,6 @@ impl Sim {
         let summary = self.run_all(&work);
         summary.print(began.elapsed());
         Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
-    fn load(&self) -> anyhow::Result<Vec<Arc<Scenario>>> {
-        let mut files = self.scenarios.clone();
-        if files.is_empty() {
-            let entries = fs::read_dir(SCENARIOS).with_context(|| format!("expected the folder {SCENARIOS}"))?;
-            files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-            files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
-            files.sort();
-        }
-        if files.is_empty() {
-            bail!("expected at least one scenario in {SCENARIOS}");
-        }
-        let scenarios = files.iter().map(|file| scenario::load(file).map(Arc::new));
-        Ok(scenarios.collect::<Result<_, _>>()?)
     }
 
     /// Shares the seeds out among threads, and adds up what they came to in the order of the seeds.
@@ -162,6 +147,28 @@ impl Sim {
         }
         Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Reads scenarios; all of lab/scenarios where none is named.
+pub(crate) fn scenarios(named: &[PathBuf]) -> anyhow::Result<Vec<Arc<Scenario>>> {
+    let mut files = named.to_vec();
+    if files.is_empty() {
+        let entries = fs::read_dir(SCENARIOS).with_context(|| format!("expected the folder {SCENARIOS}"))?;
+        files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+        files.sort();
+    }
+    if files.is_empty() {
+        bail!("expected at least one scenario in {SCENARIOS}");
+    }
+    let scenarios = files.iter().map(|file| scenario::load(file).map(Arc::new));
+    Ok(scenarios.collect::<Result<_, _>>()?)
+}
+
+/// Runs so many seeds of a scenario, and tells what was violated.
+pub(crate) fn swarm(scenario: &Arc<Scenario>, seeds: std::ops::Range<u64>) -> Summary {
+    let work: Vec<_> = seeds.map(|seed| (scenario.clone(), seed)).collect();
+    Sim::default().run_all(&work)
 }
 
 /// Writes a log as clients and harness would have: one file each.
@@ -282,6 +289,7 @@ impl Tally {
         self.links += other.links;
         self.resets += other.resets;
         self.bytes += other.bytes;
+        self.frames += other.frames;
         self.submitted += other.submitted;
         self.refused += other.refused;
         self.shown += other.shown;

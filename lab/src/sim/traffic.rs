@@ -89,6 +89,7 @@ impl<S: LabSealer> World<S> {
         self.trace.note(self.now, index, Mark::Transmit, link.0, bytes.len() as u64);
         self.trace.tell(self.now, index, || format!("writes {} bytes to link {}", bytes.len(), link.0));
         self.trace.written(&bytes);
+        self.tally.frames += frames(&bytes);
         if contains_marker(&bytes) {
             self.write(None, Entry::Plaintext { place: format!("the wire of node {index}") });
         }
@@ -271,6 +272,16 @@ impl<S: LabSealer> World<S> {
             }
         }
     }
+}
+
+/// How many frames an engine has written at once; it writes whole ones.
+fn frames(mut bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Some((after_length, rest)) = bytes.split_first_chunk::<2>() {
+        count += 1;
+        bytes = rest.get(usize::from(u16::from_be_bytes(*after_length))..).unwrap_or_default();
+    }
+    count
 }
 
 pub(super) fn contains_marker(bytes: &[u8]) -> bool {
