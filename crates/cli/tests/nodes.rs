@@ -288,3 +288,16 @@ fn a_request_prints_its_reply_and_acknowledges_it() {
     assert_eq!((&printed["id"], &printed["payload"]), (&sent.id.into(), &"pong".into()));
     assert_eq!(bob.json(&["inbox"])["messages"], serde_json::json!([]));
 }
+
+/// The disk that the log goes to may be the one that is full.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has a full device");
+    let directory = private();
+    let mut command = program(directory.path());
+    command.args(["run", "--json", "--no-mdns", "--api", "off", "--log", "debug"]);
+    command.args(["--address", "/ip4/127.0.0.1/tcp/0"]).stderr(full());
+    let mut node = wait_for(command, directory);
+    node.json(&["status"]);
+    node.terminate();
+}

@@ -311,6 +311,12 @@ impl Node {
         let _ = status.wait_for(|status| status.state == NodeState::Stopped).await;
     }
 
+    /// Returns what the node is doing. After [`Node::stopped`] anything but [`NodeState::Stopped`] means that it ended
+    /// by a fault of its own.
+    pub fn state(&self) -> NodeState {
+        self.shared.status.borrow().state
+    }
+
     /// Returns where the node listens now: concrete addresses with `/p2p/…`, loopback included.
     pub fn listen_addresses(&self) -> Vec<Address> {
         self.shared.status.borrow().listen_addresses.clone()

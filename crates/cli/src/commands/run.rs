@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use tidings::config::{ApiAddress, Settings};
-use tidings::{Config, Node, StartError};
+use tidings::{Config, Node, NodeState, StartError};
 use tidings_api::directory;
 use tidings_api::server::{Options, ServeError, Server, TcpError};
 use tidings_api::types::Exit;
@@ -133,6 +133,8 @@ fn log(config: &Config) -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // A log that cannot be written must not end the node: the disk it goes to may be the one that is full.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }
@@ -166,12 +168,17 @@ async fn serve(context: &Context, config: Config) -> Result<Exit, Failure> {
         () = stop.arrived() => output::remark("stopping …"),
         () = node.stopped() => {}
     }
+    let has_failed = node.state() != NodeState::Stopped && !stop.has_arrived;
     let stopped = async {
         node.shutdown().await;
         server.stop().await;
     };
     if tokio::time::timeout(STOP_TIMEOUT, stopped).await.is_err() {
         output::remark("the node is still busy; what it has accepted is on disk");
+    }
+    if has_failed {
+        let sentence = "the node ended by a fault of its own; what it has accepted is on disk, start it again";
+        return Err(Failure::new(Exit::Other, sentence.to_owned()));
     }
     Ok(Exit::Done)
 }
@@ -189,6 +196,7 @@ fn serve_failure(error: &ServeError) -> Failure {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    has_arrived: bool,
 }
 
 impl Signals {
@@ -199,7 +207,11 @@ impl Signals {
                 Failure::new(Exit::Other, sentence)
             })
         };
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            has_arrived: false,
+        })
     }
 
     async fn arrived(&mut self) {
@@ -207,6 +219,7 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+        self.has_arrived = true;
     }
 }
 
