@@ -138,7 +138,7 @@ fn message(part: Option<PartOf>) -> MessageContent {
         sent_at: Wall(WALL_MS),
         expires_at: Wall(WALL_MS + 60_000),
         stream: Some("letters".to_owned()),
-        predecessors: vec![id],
+        predecessors: vec![MessageId { seq: 3, ..id }],
         headers: vec![("name".to_owned(), "value".to_owned())],
         reply_to: Some(id),
         part,
