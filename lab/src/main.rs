@@ -12,6 +12,7 @@ mod log;
 mod memory;
 #[cfg(feature = "net")]
 mod net;
+mod planted;
 #[cfg(feature = "net")]
 mod process;
 mod report;
@@ -38,6 +39,8 @@ enum Command {
     Sim(sim::Sim),
     /// Run every scenario, write one page with figures and plots, and compare with the baseline
     Report(report::Report),
+    /// Plant known bugs in a copy of the source tree, and see whether the simulator notices
+    Planted(planted::Planted),
     /// Judge what the clients of a run wrote down
     Check(checker::Check),
     /// Measure, beside floors taken in the same run
@@ -74,6 +77,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Sim(sim) => sim.run(),
         Command::Check(check) => check.run(),
+        Command::Planted(planted) => planted.run(),
         Command::Report(report) => report.run(),
         #[cfg(feature = "net")]
         command => real_nodes(command),
@@ -92,7 +96,9 @@ async fn real_nodes(command: Command) -> anyhow::Result<ExitCode> {
         Command::Memory(memory) => memory.run().await?,
         Command::Net(net) => return net.run().await,
         Command::BenchPeer { dir, tcp } => bench::serve(&dir, tcp).await?,
-        Command::Sim(_) | Command::Check(_) | Command::Report(_) => unreachable!("they need no real nodes"),
+        Command::Sim(_) | Command::Check(_) | Command::Planted(_) | Command::Report(_) => {
+            unreachable!("they need no real nodes")
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,8 @@
 //! seed gives the same run, and its trace the same hash. Whatever happened, all faults end, and then everything that
 //! was accepted must come to its end within the scenario's time to settle; the checker says whether it did.
 
+#[cfg(feature = "sqlite")]
+mod beside;
 mod client;
 mod clients;
 mod clock;

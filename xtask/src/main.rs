@@ -1,6 +1,7 @@
 //! The project's tasks: `cargo xtask test` is what CI runs.
 #![expect(clippy::print_stdout, reason = "a task talks to a terminal")]
 
+mod bench;
 mod codegen;
 mod fuzz;
 mod layers;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   layers                         check that the tree is like its drawing in ARCHITECTURE.md
   codegen [--check]              write the Rust types of docs/spec/*.proto, or check that they are current
   fuzz [--seconds N] [TARGET]…   fuzz the decoders, 300 seconds each
+  bench [--bless]                count core's instructions and compare, or take them as the baseline from now on
   soak                           fuzz every decoder, kill real nodes under load 200 times, cut cables";
 
 /// How long a decoder is fuzzed.
@@ -32,6 +34,8 @@ fn main() -> anyhow::Result<ExitCode> {
         ["codegen", "--check"] => Ok(report(&codegen::stale(&root)?)),
         ["fuzz", "--seconds", seconds, ref targets @ ..] => fuzz::command(&root, seconds.parse()?, targets),
         ["fuzz", ref targets @ ..] => fuzz::command(&root, FUZZ_SECONDS, targets),
+        ["bench"] => bench::command(&root, bench::Counted::Compare),
+        ["bench", "--bless"] => bench::command(&root, bench::Counted::Bless),
         ["soak"] => soak(&root),
         _ => {
             eprintln!("{USAGE}");

@@ -26,6 +26,9 @@ impl<S: LabSealer> World<S> {
         node.armed = u64::MAX;
         (node.disk.committing, node.disk.told) = (None, false);
         (node.disk.issued, node.disk.durable) = (NO_BATCH, NO_BATCH);
+        #[cfg(feature = "sqlite")]
+        self.beside(index, super::beside::Beside::restart);
+        let node = &mut self.nodes[index];
         let snapshot = node.store.snapshot();
         let sealer = if snapshot.account.is_empty() {
             S::make(node.dice.bytes())
@@ -62,17 +65,23 @@ impl<S: LabSealer> World<S> {
             return;
         }
         node.stash.clear();
-        match ending {
-            Ending::Stopped => drop(node.store.sync()),
+        let kept = match ending {
+            Ending::Stopped => {
+                node.store.sync();
+                node.disk.issued
+            }
             // The commit under way may have got through, or that and the next, and nobody was told.
             Ending::Killed | Ending::PowerCut => {
                 let last = node.disk.committing.map_or(node.disk.durable, |committing| committing);
                 let last = if ending == Ending::Killed { node.disk.issued } else { last };
-                let kept = node.dice.between(node.disk.durable.0, last.0.max(node.disk.durable.0));
-                node.store.crash_at(BatchNo(kept));
+                let kept = BatchNo(node.dice.between(node.disk.durable.0, last.0.max(node.disk.durable.0)));
+                node.store.crash_at(kept);
+                kept
             }
-        }
-        node.client.on_end();
+        };
+        #[cfg(feature = "sqlite")]
+        self.beside(index, |beside, _| beside.durable(kept));
+        self.nodes[index].client.on_end();
         self.trace.note(self.now, index, Mark::End, ending as u64, 0);
         self.trace.tell(self.now, index, || format!("ends: {ending:?}"));
         self.write(Some(index), Entry::End);
@@ -100,6 +109,11 @@ impl<S: LabSealer> World<S> {
             self.trace.note(self.now, index, Mark::Record, kind, size);
         }
         self.trace.tell(self.now, index, || format!("stores batch {}: {}", batch.0, super::outputs::kinds(&records)));
+        #[cfg(feature = "sqlite")]
+        self.beside(index, |beside, _| {
+            beside.persist(batch, &records);
+            Ok(())
+        });
         let node = &mut self.nodes[index];
         node.disk.issued = batch;
         if let Err(error) = node.store.apply(batch, records) {
@@ -147,6 +161,8 @@ impl<S: LabSealer> World<S> {
         let Some(batch) = node.disk.committing.take() else { return };
         node.store.sync_to(batch);
         node.disk.durable = batch;
+        #[cfg(feature = "sqlite")]
+        self.beside(index, |beside, _| beside.durable(batch));
         self.trace.note(self.now, index, Mark::Persisted, batch.0, 0);
         self.input(index, Input::Persisted(batch));
         self.commit(index);
@@ -171,6 +187,10 @@ impl<S: LabSealer> World<S> {
         self.trace.note(self.now, index, Mark::Load, load.0, 0);
         let node = &mut self.nodes[index];
         let loaded = node.store.load(query);
+        #[cfg(feature = "sqlite")]
+        if let Some(beside) = &mut node.beside {
+            beside.answered(query, &loaded);
+        }
         let at = (self.now + 50 + node.dice.below(300)).max(node.last_answer);
         node.last_answer = at;
         self.queue.push(at, Happening::Answer { node: index, life: node.life, load, loaded });

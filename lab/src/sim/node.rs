@@ -85,6 +85,8 @@ pub(crate) struct Node<S: LabSealer> {
     /// The links it has: its name for each, the wire and the end.
     pub(crate) links: std::collections::BTreeMap<tidings_core::ids::LinkId, (usize, usize)>,
     pub(crate) last_link: u64,
+    #[cfg(feature = "sqlite")]
+    pub(crate) beside: Option<Box<super::beside::Beside>>,
 }
 
 impl<S: LabSealer> Node<S> {

@@ -70,6 +70,8 @@ pub(crate) struct Summary {
     pub(crate) tally: Tally,
     pub(crate) failed: Vec<(String, u64)>,
     unequal: Vec<(String, u64)>,
+    with_database: u64,
+    compared: u64,
 }
 
 impl Sim {
@@ -192,7 +194,7 @@ impl Summary {
     #[expect(clippy::print_stdout, reason = "the answer of a command")]
     fn add(&mut self, scenario: &str, outcome: Outcome, again: Option<Hashes>) {
         let hashes = outcome.hashes();
-        let Outcome { seed, verdict, tally, events, nodes, real_sealer, simulated, took, .. } = outcome;
+        let Outcome { seed, verdict, tally, events, nodes, real_sealer, simulated, took, compared, .. } = outcome;
         for violation in &verdict.violations {
             println!("violation: {scenario}, seed {seed}: {violation}");
         }
@@ -208,6 +210,8 @@ impl Summary {
         self.real_sealer += u64::from(real_sealer);
         self.events += events;
         self.checks += figures.checks;
+        self.with_database += u64::from(compared > 0);
+        self.compared += compared;
         self.accepted += figures.accepted;
         self.delivered += figures.delivered;
         self.ended += figures.ended;
@@ -263,6 +267,12 @@ impl Summary {
             );
         }
         println!("checks {}", self.checks);
+        if self.with_database > 0 {
+            println!(
+                "seeds with the database beside the model {}, answers compared {}",
+                self.with_database, self.compared
+            );
+        }
         for (scenario, seed) in self.failed.iter().chain(&self.unequal) {
             println!("failed: tidings-lab sim {SCENARIOS}/{scenario}.toml --seed {seed}");
         }

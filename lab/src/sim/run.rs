@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tidings_crypto::OlmSealer;
 
+#[cfg(feature = "sqlite")]
+use super::beside;
 use super::dice::{Dice, Purpose};
 use super::faults::{Fault, Tally, plan};
 use super::hostile::Hostile;
@@ -36,6 +38,8 @@ pub(crate) struct Outcome {
     pub(crate) simulated: Duration,
     pub(crate) took: Duration,
     pub(crate) log: Vec<Line>,
+    /// Answers in which model and database agreed.
+    pub(crate) compared: u64,
 }
 
 /// What two runs of a seed have in common: the hash of what happened, and of what was written.
@@ -101,6 +105,7 @@ fn panicked(seed: u64, real_sealer: bool, panic: &(dyn std::any::Any + Send)) ->
         simulated: Duration::ZERO,
         took: Duration::ZERO,
         log: Vec::new(),
+        compared: 0,
     }
 }
 
@@ -117,7 +122,15 @@ fn run_with<S: LabSealer>(scenario: Arc<Scenario>, seed: u64, how: &How) -> Outc
     world.tally.hostile = world.hostile.iter().flatten().count();
     swarm::vary(&mut world, seed);
     world.schedule(faults);
+    #[cfg(feature = "sqlite")]
+    if beside::is_beside(seed) {
+        world.put_databases_beside();
+    }
     world.run();
+    #[cfg(feature = "sqlite")]
+    let compared = world.compare_databases();
+    #[cfg(not(feature = "sqlite"))]
+    let compared = 0;
     let mut verdict = judge(&world.log, Some(&scenario.expect));
     if let Some(broken) = world.broken.take() {
         verdict.violations.insert(0, Violation { rule: Rule::Log, at: world.now, what: broken });
@@ -134,6 +147,7 @@ fn run_with<S: LabSealer>(scenario: Arc<Scenario>, seed: u64, how: &How) -> Outc
         took: began.elapsed(),
         tally: world.tally,
         log: if how.logged { world.log } else { Vec::new() },
+        compared,
     }
 }
 

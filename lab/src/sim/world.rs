@@ -334,6 +334,8 @@ fn new_node<S: LabSealer>(
         roads,
         links: std::collections::BTreeMap::new(),
         last_link: 0,
+        #[cfg(feature = "sqlite")]
+        beside: None,
     }
 }
 
