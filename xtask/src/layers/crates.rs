@@ -37,6 +37,9 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
         let path = root.join(directory).join("Cargo.toml");
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         found.extend(manifest(directory, allowed, &text));
+        if directory == LIFTED {
+            found.extend(lifted(&std::fs::read_to_string(root.join("Cargo.toml"))?, &text));
+        }
     }
     for package in PURE {
         let used = closure(root, package)?;
@@ -66,10 +69,24 @@ fn manifest(directory: &str, allowed: &[&str], text: &str) -> Vec<String> {
             }
         }
     }
-    if !text.contains("[lints]\nworkspace = true") {
+    if !text.contains("[lints]\nworkspace = true") && directory != LIFTED {
         found.push(format!("{directory} does not take the workspace's lints"));
     }
     found
+}
+
+/// The crate that repeats the workspace's lints, since one of its files may contain what `forbid` would not let it.
+const LIFTED: &str = "lab";
+
+/// The lints that it does not repeat as they are.
+fn lifted(workspace: &str, manifest: &str) -> Vec<String> {
+    let lints = workspace.split("[workspace.lints").skip(1).flat_map(|table| {
+        let lines = table.lines().skip(1);
+        lines.take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "))
+    });
+    let wanted = lints.map(|lint| lint.replace("unsafe_code = \"forbid\"", "unsafe_code = \"deny\""));
+    let missing = wanted.filter(|lint| !manifest.lines().any(|line| line == lint));
+    missing.map(|lint| format!("{LIFTED} does not repeat the workspace's lint {lint}")).collect()
 }
 
 /// The names of all packages that are compiled into one, whatever its features.
@@ -96,6 +113,13 @@ mod tests {
                     libp2p.workspace = true\n[lints]\nworkspace = true\n";
         let found = manifest("crates/core", &["tidings-crypto"], text);
         assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_lint_that_is_not_repeated_is_found() {
+        let workspace = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"\n\n[other]\na = 1\n";
+        let found = lifted(workspace, "[lints.rust]\nunsafe_code = \"deny\"\n");
+        assert_eq!(found, ["lab does not repeat the workspace's lint missing_docs = \"warn\""]);
     }
 
     #[test]
