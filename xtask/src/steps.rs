@@ -75,6 +75,13 @@ pub(crate) fn has(program: &str) -> bool {
 /// Runs `cargo`.
 pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Result<Outcome> {
     let mut command = Command::new("cargo");
+    // What cargo has set for this program is not passed on: build scripts that watch it (ring's does) would run again
+    // after every build by hand, and everything above them be compiled anew.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
     if !std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_PROGRESS_WHEN", "never");
     }
