@@ -65,6 +65,7 @@ impl<S: LabSealer> World<S> {
             return;
         }
         node.stash.clear();
+        #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only the store beside it is told"))]
         let kept = match ending {
             Ending::Stopped => {
                 node.store.sync();

@@ -674,8 +674,14 @@ fn outcome_unknown(flow: &Flow, receipt: &Receipt) -> IntervalSet {
     below.difference(&flow.record.delivered).difference(&flow.record.void)
 }
 
-/// What a receipt says was consumed, of what is known as delivered.
+/// What a receipt says was consumed, of what is known as delivered. One that was overtaken by a newer receipt says
+/// nothing of what arrived between the two, though its range may span it.
 fn acknowledged_by(flow: &Flow, receipt: &Receipt) -> IntervalSet {
     let Some((from, to)) = receipt.acknowledged_range else { return IntervalSet::new() };
-    IntervalSet::of(from, to).intersection(&flow.record.unacknowledged).difference(&receipt.unacknowledged)
+    let mut arrived = receipt.delivered.clone();
+    if let Some(below) = receipt.floor.checked_sub(1) {
+        arrived.insert(0, below);
+    }
+    let spoken_of = IntervalSet::of(from, to).intersection(&arrived);
+    spoken_of.intersection(&flow.record.unacknowledged).difference(&receipt.unacknowledged)
 }
