@@ -34,8 +34,8 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     steps.push("lints", if_component("clippy", || cargo(root, &lints))?);
     // Among them: the layers, generated code, openapi.json, the fuzz corpora, the examples in the docs.
     steps.push("tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast"])?);
-    steps.push("crash points of the store", failpoints(root)?);
     steps.push("network namespaces", namespaces(root, "1", "1")?);
+    steps.push("crash points of the store", failpoints(root)?);
     steps.push("licences, bans and sources", deny(root)?);
     steps.push("advisories", advisories(root)?);
     Ok(steps.close())
