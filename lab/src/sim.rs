@@ -19,6 +19,7 @@ mod queue;
 #[cfg(all(feature = "seeded", getrandom_backend = "custom"))]
 mod random;
 mod report;
+mod reuse;
 mod run;
 mod seal;
 mod shrink;

@@ -12,6 +12,9 @@ use super::trace::Mark;
 use super::world::{Happening, NO_BATCH, World, address};
 use crate::log::Entry;
 
+/// The most parcels to one peer that may have no receipt; docs/spec/delivery.md §4.
+const WINDOW: usize = 32;
+
 impl<S: LabSealer> World<S> {
     /// Starts a node from its store; its client reads on.
     pub(super) fn start(&mut self, index: usize) {
@@ -119,6 +122,11 @@ impl<S: LabSealer> World<S> {
         node.disk.issued = batch;
         if let Err(error) = node.store.apply(batch, records) {
             self.broken = Some(format!("n{index}: batch {} does not fit what is stored: {error}", batch.0));
+            return;
+        }
+        let (sealed, peers) = (node.store.sealed_parcels(), node.roads.len());
+        if sealed > WINDOW * peers {
+            self.broken = Some(format!("n{index}: {sealed} parcels for {peers} neighbours have no receipt"));
             return;
         }
         self.commit(index);

@@ -12,6 +12,7 @@ use super::dice::{Dice, Purpose};
 use super::faults::{Fault, Tally, plan};
 use super::hostile::Hostile;
 use super::node::LabSealer;
+use super::reuse;
 use super::seal::CheapSealer;
 use super::swarm;
 use super::world::{BEGIN, World};
@@ -131,6 +132,9 @@ fn run_with<S: LabSealer>(scenario: Arc<Scenario>, seed: u64, how: &How) -> Outc
     let compared = world.compare_databases();
     #[cfg(not(feature = "sqlite"))]
     let compared = 0;
+    if reuse::twice() > 0 {
+        world.broken.get_or_insert(format!("{} texts were sealed under keys that had served before", reuse::twice()));
+    }
     let mut verdict = judge(&world.log, Some(&scenario.expect));
     if let Some(broken) = world.broken.take() {
         verdict.violations.insert(0, Violation { rule: Rule::Log, at: world.now, what: broken });

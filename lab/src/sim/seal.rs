@@ -16,6 +16,7 @@ use tidings_crypto::{
 use zeroize::Zeroizing;
 
 use super::node::LabSealer;
+use super::reuse;
 
 /// The first byte of a message that begins a session, and of any other.
 const BEGINNING: u8 = 0;
@@ -183,6 +184,8 @@ impl CheapSession {
         };
         let late = index < next;
         if late && !skipped.contains(&index) {
+            // A genuine text is noted, whether it can be opened or not: the key must not have served for another one.
+            message.reveal(&self.key(chain, index)).ok();
             return Err(OpenError::KeyGone { index });
         }
         if !late && index - next > MAX_GAP {
@@ -220,7 +223,7 @@ struct Message<'a> {
     /// All but the tag, and where the body begins in it.
     signed: &'a [u8],
     body: usize,
-    tag: &'a [u8],
+    tag: &'a [u8; TAG_BYTES],
 }
 
 impl<'a> Message<'a> {
@@ -232,7 +235,7 @@ impl<'a> Message<'a> {
     }
 
     fn split(ciphertext: &'a [u8]) -> Option<Self> {
-        let (signed, tag) = ciphertext.split_at_checked(ciphertext.len().checked_sub(TAG_BYTES)?)?;
+        let (signed, tag) = ciphertext.split_last_chunk()?;
         let (first, rest) = signed.split_first()?;
         let (keys, rest) = match *first {
             BEGINNING => {
@@ -252,9 +255,10 @@ impl<'a> Message<'a> {
     }
 
     fn reveal(&self, key: &MessageKey) -> Result<Vec<u8>, OpenError> {
-        if key.tag(self.signed).as_slice() != self.tag {
+        if key.tag(self.signed) != *self.tag {
             return Err(OpenError::NotAuthentic);
         }
+        reuse::note(&key.0, self.tag);
         let mut plaintext = self.signed[self.body..].to_vec();
         key.hide(&mut plaintext);
         let pad = plaintext.last().map_or(0, |pad| usize::from(*pad));
