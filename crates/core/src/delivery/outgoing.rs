@@ -183,11 +183,12 @@ impl Flow {
 
     /// What had ended here and is whole at the recipient all the same: it has not ended.
     fn take_late(&mut self, receipt: &Receipt) -> IntervalSet {
-        let mut late = receipt.delivered.intersection(&self.record.untold);
+        let held = held_by(receipt);
+        let mut late = held.intersection(&self.record.untold);
         for (first, parts) in &self.multipart {
             let message = IntervalSet::of(*first, first + u64::from(*parts) - 1);
             // Parts that arrived before word of the end do not make a message.
-            if !receipt.delivered.covers(&message) {
+            if !held.covers(&message) {
                 late.subtract(&message);
             }
         }
@@ -672,6 +673,15 @@ fn outcome_unknown(flow: &Flow, receipt: &Receipt) -> IntervalSet {
     }
     let below = IntervalSet::of(flow.record.floor, receipt.floor - 1);
     below.difference(&flow.record.delivered).difference(&flow.record.void)
+}
+
+/// What a receipt says is on the recipient's disk: delivered, or, where the floor has passed it, not yet consumed.
+fn held_by(receipt: &Receipt) -> IntervalSet {
+    let mut held = receipt.delivered.clone();
+    if let Some((from, to)) = receipt.acknowledged_range {
+        held.union_with(&IntervalSet::of(from, to).intersection(&receipt.unacknowledged));
+    }
+    held
 }
 
 /// What a receipt says was consumed, of what is known as delivered. One that was overtaken by a newer receipt says
