@@ -1,5 +1,8 @@
 //! `crash`: `kill -9` of sender and recipient in turn, under load, and a count from what clients wrote down.
 //!
+//! With `--points` the nodes end by themselves instead, at named places of the store around write, commit and answer,
+//! which takes a binary built with the feature `failpoints`.
+//!
 //! The count believes only what clients saw: which calls were answered *accepted*, what was shown, which
 //! acknowledgements were answered. A call that a kill cut off is repeated under its idempotency key.
 
@@ -23,6 +26,9 @@ pub(crate) struct Crash {
     /// Decides when
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// End nodes at named places of the store: around write, commit and answer
+    #[arg(long)]
+    points: bool,
     /// The node's binary [default: beside this program]
     #[arg(long)]
     tidings: Option<PathBuf>,
@@ -35,6 +41,13 @@ pub(crate) struct Crash {
 const BATCH: u64 = 20;
 /// The longest time between two kills.
 const LONGEST_LIFE: Duration = Duration::from_millis(400);
+/// Around the write of each batch, the commit of a group, and the answer.
+const POINTS: [&str; 4] =
+    ["store::before_write", "store::before_commit", "store::after_commit", "store::before_answer"];
+/// The latest visit of a place at which a node ends there. A start visits some of them.
+const LATEST_VISIT: u64 = 150;
+/// How long a node with a crash point lives at most.
+const LONGEST_ARMED_LIFE: Duration = Duration::from_secs(2);
 /// How long everything may take to arrive after the last kill.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -76,27 +89,33 @@ impl Crash {
             None => tempfile::Builder::new().prefix("tidings-crash-").tempdir()?,
         };
         let quiet = ["--no-mdns", "--no-dial", "--api", "off", "--address", "/ip4/127.0.0.1/udp/0/quic-v1"];
-        let mut recipient = Process::start(&binary, &scratch.path().join("recipient"), &quiet).await?;
+        let recipient = Process::start(&binary, &scratch.path().join("recipient"), &quiet).await?;
         let mut to_recipient = quiet.to_vec();
         let address = recipient.addresses[0].clone();
         to_recipient.extend(["--bootstrap", &address]);
-        let mut sender = Process::start(&binary, &scratch.path().join("sender"), &to_recipient).await?;
-        let (mut log, mut random, mut next) = (Log::default(), self.seed, 0);
+        let sender = Process::start(&binary, &scratch.path().join("sender"), &to_recipient).await?;
+        let mut pair = Pair { sender, recipient, log: Log::default(), next: 0 };
+        let mut random = self.seed;
+        let mut at_points: BTreeMap<&str, u32> = BTreeMap::new();
         let start = Instant::now();
         for cycle in 0..self.cycles {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let life = LONGEST_LIFE * u32::try_from(random >> 40 & 1023)? / 1024;
-            live(&sender, &recipient, &mut log, &mut next, Instant::now() + life).await;
-            let victim = if cycle % 2 == 0 { &mut sender } else { &mut recipient };
-            victim.kill().await?;
-            victim.restart().await?;
+            if self.points {
+                let (point, ended) = pair.end_at_a_point(cycle, random >> 33).await?;
+                *at_points.entry(point).or_default() += u32::from(ended);
+            } else {
+                pair.live(LONGEST_LIFE * u32::try_from(random >> 33 & 1023)? / 1024).await;
+            }
+            pair.victim(cycle).kill().await?;
+            pair.victim(cycle).restart().await?;
         }
-        let limit = Instant::now() + ARRIVAL_LIMIT;
-        while log.verdict().lost > 0 && Instant::now() < limit {
-            live(&sender, &recipient, &mut log, &mut next, Instant::now() + Duration::from_millis(50)).await;
-            read(&recipient.client().await?, &mut log, 1).await?;
+        for (point, count) in &at_points {
+            println!("ended by itself at {point}: {count}");
         }
-        read(&recipient.client().await?, &mut log, 1).await?;
+        if self.points && at_points.values().all(|count| *count == 0) {
+            bail!("no node has crash points; build with `--features tidings-cli/failpoints`");
+        }
+        let log = pair.arrive().await?;
         let verdict = log.verdict();
         println!(
             "{} kills in {:.0} s: {} messages accepted, {} shown, {} acknowledged, {} shown again before it",
@@ -118,17 +137,60 @@ impl Crash {
     }
 }
 
-/// Sends and reads until a moment. A call that fails, since its node is about to be or was killed, is made again by
-/// the next life.
-async fn live(sender: &Process, recipient: &Process, log: &mut Log, next: &mut u64, until: Instant) {
-    let (Ok(from), Ok(to)) = (sender.client().await, recipient.client().await) else { return };
-    while Instant::now() < until {
-        if send(&from, &recipient.peer, log, *next).await.is_ok() {
-            *next += BATCH;
+/// Two nodes and what their clients do.
+struct Pair {
+    sender: Process,
+    recipient: Process,
+    log: Log,
+    /// The first number of the call to be made.
+    next: u64,
+}
+
+impl Pair {
+    /// Sender and recipient in turn.
+    fn victim(&mut self, cycle: u32) -> &mut Process {
+        if cycle.is_multiple_of(2) { &mut self.sender } else { &mut self.recipient }
+    }
+
+    /// Starts the victim anew, to end by itself at a place. Says which, and whether it did.
+    async fn end_at_a_point(&mut self, cycle: u32, drawn: u64) -> Result<(&'static str, bool)> {
+        let point = POINTS[usize::try_from(drawn % 4)?];
+        let victim = self.victim(cycle);
+        victim.crash_at(Some(format!("{point}:{}", drawn / 4 % LATEST_VISIT + 1)));
+        victim.kill().await?;
+        // It may end while it starts.
+        if victim.restart().await.is_ok() {
+            self.live(LONGEST_ARMED_LIFE).await;
         }
-        if read(&to, log, 0).await.is_err() {
-            return;
+        let victim = self.victim(cycle);
+        victim.crash_at(None);
+        Ok((point, victim.has_ended()?))
+    }
+
+    /// Sends and reads for a while. A call that fails, since its node was killed, is made again by the next life.
+    async fn live(&mut self, life: Duration) {
+        let until = Instant::now() + life;
+        let (Ok(from), Ok(to)) = (self.sender.client().await, self.recipient.client().await) else { return };
+        while Instant::now() < until {
+            if send(&from, &self.recipient.peer, &mut self.log, self.next).await.is_err() {
+                return;
+            }
+            self.next += BATCH;
+            if read(&to, &mut self.log, 0).await.is_err() {
+                return;
+            }
         }
+    }
+
+    /// Lets everything arrive, as long as the limit allows.
+    async fn arrive(mut self) -> Result<Log> {
+        let limit = Instant::now() + ARRIVAL_LIMIT;
+        while self.log.verdict().lost > 0 && Instant::now() < limit {
+            self.live(Duration::from_millis(50)).await;
+            read(&self.recipient.client().await?, &mut self.log, 1).await?;
+        }
+        read(&self.recipient.client().await?, &mut self.log, 1).await?;
+        Ok(self.log)
     }
 }
 

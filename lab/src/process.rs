@@ -21,6 +21,8 @@ pub(crate) struct Process {
     command: Vec<OsString>,
     directory: PathBuf,
     arguments: Vec<String>,
+    /// Where it ends by itself: TIDINGS_CRASH_AT of a node with crash points.
+    crash_at: Option<String>,
     child: Child,
 }
 
@@ -51,20 +53,35 @@ impl Process {
     /// Starts it by a command of its own, which becomes the node.
     pub(crate) async fn launch(command: Vec<OsString>, directory: &Path, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (child, peer, addresses) = launch(&command, directory, &arguments).await?;
-        Ok(Self { peer, addresses, command, directory: directory.to_owned(), arguments, child })
+        let (child, peer, addresses) = launch(&command, directory, &arguments, None).await?;
+        let directory = directory.to_owned();
+        Ok(Self { peer, addresses, command, directory, arguments, crash_at: None, child })
     }
 
-    /// `kill -9`, and the end of the process.
+    /// `kill -9`, and the end of the process, which may have come before.
     pub(crate) async fn kill(&mut self) -> Result<()> {
+        if self.has_ended()? {
+            return Ok(());
+        }
         self.child.kill().await.context("the node cannot be killed")
     }
 
     /// Starts the node again on what its disk holds.
     pub(crate) async fn restart(&mut self) -> Result<()> {
-        let (child, _, addresses) = launch(&self.command, &self.directory, &self.arguments).await?;
+        let (child, _, addresses) =
+            launch(&self.command, &self.directory, &self.arguments, self.crash_at.as_deref()).await?;
         (self.child, self.addresses) = (child, addresses);
         Ok(())
+    }
+
+    /// From its next start on it ends by itself at this visit of a place, or nowhere.
+    pub(crate) fn crash_at(&mut self, place: Option<String>) {
+        self.crash_at = place;
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("the node cannot be waited for")?.is_some())
     }
 
     /// Waits until it ends by itself. Can be dropped and called again.
@@ -82,7 +99,12 @@ impl Process {
     }
 }
 
-async fn launch(command: &[OsString], directory: &Path, arguments: &[String]) -> Result<(Child, String, Vec<String>)> {
+async fn launch(
+    command: &[OsString],
+    directory: &Path,
+    arguments: &[String],
+    crash_at: Option<&str>,
+) -> Result<(Child, String, Vec<String>)> {
     std::fs::create_dir_all(directory)?;
     let log = std::fs::File::options().create(true).append(true).open(directory.join("log"))?;
     let (program, before) = command.split_first().context("there is no program to start")?;
@@ -91,6 +113,7 @@ async fn launch(command: &[OsString], directory: &Path, arguments: &[String]) ->
         .args(["run", "--json", "--dir"])
         .arg(directory)
         .args(arguments)
+        .envs(crash_at.map(|place| ("TIDINGS_CRASH_AT", place)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

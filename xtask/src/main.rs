@@ -18,7 +18,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   codegen [--check]              write the Rust types of docs/spec/*.proto, or check that they are current
   fuzz [--seconds N] [TARGET]…   fuzz the decoders, 300 seconds each
   bench [--bless]                count core's instructions and compare, or take them as the baseline from now on
-  soak                           fuzz every decoder, kill real nodes under load 200 times, cut cables";
+  soak                           fuzz every decoder, kill real nodes under load, cut cables and power, and run
+                                 thousands of seeds and every planted bug";
 
 /// How long a decoder is fuzzed.
 const FUZZ_SECONDS: u64 = 300;
@@ -49,6 +50,7 @@ fn soak(root: &Path) -> anyhow::Result<ExitCode> {
     fuzz::fuzz(root, FUZZ_SECONDS, &[], &mut steps)?;
     suite::crashes(root, &mut steps)?;
     steps.push("network namespaces", suite::namespaces(root, "20", "10")?);
+    suite::lab_for_long(root, &mut steps)?;
     Ok(steps.close())
 }
 

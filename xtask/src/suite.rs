@@ -34,7 +34,11 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     steps.push("lints", if_component("clippy", || cargo(root, &lints))?);
     // Among them: the layers, generated code, openapi.json, the fuzz corpora, the examples in the docs.
     steps.push("tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast"])?);
+    steps.push("simulator", lab(root, &["sim", "--seeds", "300"])?);
+    steps.push("figures of the scenarios", lab(root, &["report", "--check", "--seeds", "1"])?);
+    steps.push("planted bugs", lab(root, &["planted", "--rotate", "8", "--limit", "60"])?);
     steps.push("network namespaces", namespaces(root, "1", "1")?);
+    steps.push("network lab", network(root, &["lab/scenarios/two-lossy.toml"])?);
     steps.push("crash points of the store", failpoints(root)?);
     steps.push("licences, bans and sources", deny(root)?);
     steps.push("advisories", advisories(root)?);
@@ -71,6 +75,31 @@ fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Resul
     } else {
         Ok(Outcome::NotRun(format!("install it with `rustup component add {component}`")))
     }
+}
+
+/// Real nodes in network namespaces of their own, joined by a wire that loses and delays.
+fn network(root: &Path, scenarios: &[&str]) -> Result<Outcome> {
+    if !has("ip") {
+        return Ok(Outcome::NotRun("`ip` is missing; on Debian: apt-get install iproute2".to_owned()));
+    }
+    if !can_unshare() {
+        return Ok(Outcome::NotRun("only root can make network namespaces".to_owned()));
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return Ok(Outcome::NotRun("/dev/net/tun is missing; load the kernel's module tun".to_owned()));
+    }
+    lab(root, &[&["net"], scenarios].concat())
+}
+
+/// The long versions of what the lab does in a test run.
+pub(crate) fn lab_for_long(root: &Path, steps: &mut Steps) -> Result<()> {
+    steps.push("simulator", lab(root, &["sim", "--seeds", "5000", "--first", "10000"])?);
+    steps.push("planted bugs", lab(root, &["planted"])?);
+    let scenarios = ["lab/scenarios/ten-clique.toml", "lab/scenarios/power-cuts.toml", "lab/scenarios/fifty.toml"];
+    for scenario in scenarios {
+        steps.push(scenario, network(root, &[scenario])?);
+    }
+    Ok(())
 }
 
 /// Two nodes that know nothing of each other, on one cable between network namespaces.

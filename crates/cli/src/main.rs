@@ -5,6 +5,8 @@
 
 mod commands;
 mod context;
+#[cfg(feature = "failpoints")]
+mod crash_point;
 mod directory;
 mod duration;
 mod failure;
@@ -33,6 +35,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    #[cfg(feature = "failpoints")]
+    if let Err(wrong) = crash_point::arm() {
+        failure::Failure::new(tidings_api::types::Exit::Usage, wrong).print();
+        return ExitCode::from(tidings_api::types::Exit::Usage as u8);
+    }
     let exit = Context::new(arguments.dir, arguments.json).and_then(|context| arguments.command.run(&context));
     match exit {
         Ok(exit) => ExitCode::from(exit as u8),

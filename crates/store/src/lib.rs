@@ -22,4 +22,4 @@ pub use home::{Home, HomeError, Key};
 pub use private::Exposure;
 pub use read::{ChangePage, MessageFilter, MessagePage, Place, StoredChange, StoredMessage, TimelineEntry};
 pub use store::{OpenError, Store, StoreError};
-pub use worker::{Worker, WorkerHandle, WorkerReply};
+pub use worker::{Reader, Worker, WorkerHandle, WorkerReply};

@@ -91,6 +91,13 @@ pub enum StoreError {
     Unreadable,
 }
 
+impl StoreError {
+    /// Whether `SQLite` itself failed, and not a value that it gave: the connection is of no more use.
+    pub(crate) fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code().is_some())
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {

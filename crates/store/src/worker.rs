@@ -1,6 +1,7 @@
 //! The store's thread: takes requests in order, commits together what has queued up.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,9 +13,9 @@ use tidings_core::{DiskState, record};
 use crate::ballast::Ballast;
 use crate::store::{Store, StoreError};
 
-/// Requests that may wait. A driver that is this far ahead waits for the disk.
+/// Requests that may be without an answer before [`WorkerHandle::is_behind`].
 const MAX_REQUESTS: usize = 4096;
-/// Bytes that one commit takes; what is queued beyond waits for the next.
+/// Bytes that one commit takes, and that may be unpersisted before [`WorkerHandle::is_behind`].
 pub(crate) const MAX_UNPERSISTED_BYTES: u64 = 8 << 20;
 /// A batch of nothing but news about what others have waits so long for one that must be durable at once: what a
 /// crash takes of it is told again.
@@ -25,12 +26,22 @@ const FULL_RETRY: Duration = Duration::from_millis(200);
 /// 600 ms that a node gives its commits when it stops.
 const FULL_PATIENCE: Duration = Duration::from_millis(400);
 
+/// Reads on the thread, and tells whether it could.
+pub type Reader = Box<dyn FnOnce(&Store) -> Result<(), StoreError> + Send>;
+
 /// Something for the thread to do.
 enum Request {
     Persist(BatchNo, Vec<Record>),
     Load(LoadId, Query),
-    Read(Box<dyn FnOnce(&Store) + Send>),
+    Read(Reader),
     Stop,
+}
+
+impl Request {
+    /// Roughly what it adds to the database.
+    fn bytes(&self) -> u64 {
+        if let Self::Persist(_, records) = self { records.iter().map(bytes_of).sum() } else { 0 }
+    }
 }
 
 /// What the thread says.
@@ -51,12 +62,33 @@ pub enum WorkerReply {
 #[derive(Debug)]
 pub struct Worker;
 
-/// Asks the thread.
+/// Asks the thread. No question waits here: who asks is to pause while the thread [is behind](Self::is_behind).
 #[derive(Debug)]
 pub struct WorkerHandle {
-    requests: SyncSender<Request>,
+    requests: Sender<Request>,
+    backlog: Arc<Backlog>,
     thread: Option<JoinHandle<()>>,
     gives_up_at: Arc<OnceLock<Instant>>,
+}
+
+/// What the thread was asked and has not done.
+#[derive(Debug, Default)]
+struct Backlog {
+    requests: AtomicUsize,
+    /// Of the batches among them.
+    bytes: AtomicU64,
+}
+
+impl Backlog {
+    fn add(&self, bytes: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn done(&self, requests: usize, bytes: u64) {
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Worker {
@@ -66,22 +98,31 @@ impl Worker {
     ///
     /// The system has no thread to give; the database is closed again.
     pub fn spawn(store: Store, reply: Box<dyn FnMut(WorkerReply) + Send>) -> std::io::Result<WorkerHandle> {
-        let (requests, queue) = sync_channel(MAX_REQUESTS);
+        let (requests, queue) = channel();
+        let backlog = Arc::new(Backlog::default());
         let ballast = Ballast::beside(store.path());
         let gives_up_at = Arc::new(OnceLock::new());
-        let mut shop = Shop { store, reply, ballast, full: None, gives_up_at: Arc::clone(&gives_up_at) };
+        let (stop_by, asked) = (Arc::clone(&gives_up_at), Arc::clone(&backlog));
+        let mut shop = Shop { store, reply, ballast, full: None, gives_up_at: stop_by, backlog: asked };
         let thread = std::thread::Builder::new().name("tidings-store".into()).spawn(move || {
             shop.reply_if_full();
             shop.run(&queue);
         })?;
-        Ok(WorkerHandle { requests, thread: Some(thread), gives_up_at })
+        Ok(WorkerHandle { requests, backlog, thread: Some(thread), gives_up_at })
     }
 }
 
 impl WorkerHandle {
-    /// Stores a batch. Waits if [`MAX_REQUESTS`] are queued.
+    /// Stores a batch.
     pub fn persist(&self, batch: BatchNo, records: Vec<Record>) {
         self.ask(Request::Persist(batch, records));
+    }
+
+    /// Whether the disk cannot keep up: 4,096 requests or 8 MiB of batches are not done. On a full disk that lasts
+    /// until there is room, and whoever asks is to take up no new work meanwhile.
+    pub fn is_behind(&self) -> bool {
+        self.backlog.requests.load(Ordering::Relaxed) >= MAX_REQUESTS
+            || self.backlog.bytes.load(Ordering::Relaxed) >= MAX_UNPERSISTED_BYTES
     }
 
     /// Answers a question of the engine, after all earlier batches.
@@ -89,8 +130,8 @@ impl WorkerHandle {
         self.ask(Request::Load(load, query));
     }
 
-    /// Runs a reader on the thread, after all earlier batches.
-    pub fn read(&self, read: Box<dyn FnOnce(&Store) + Send>) {
+    /// Runs a reader on the thread, after all earlier batches. An error of the database ends the thread.
+    pub fn read(&self, read: Reader) {
         self.ask(Request::Read(read));
     }
 
@@ -110,6 +151,7 @@ impl WorkerHandle {
     }
 
     fn ask(&self, request: Request) {
+        self.backlog.add(request.bytes());
         // An error means that the thread has ended, and has said so by `Failed`.
         let _ended = self.requests.send(request);
     }
@@ -130,6 +172,7 @@ struct Shop {
     full: Option<Instant>,
     /// Set when the thread is to stop: until when it goes on trying to commit on a full disk.
     gives_up_at: Arc<OnceLock<Instant>>,
+    backlog: Arc<Backlog>,
 }
 
 /// Batches to be committed together.
@@ -218,12 +261,16 @@ impl Shop {
     }
 
     fn answer(&mut self, request: Request) -> bool {
+        self.backlog.done(1, 0);
         match request {
             Request::Load(load, query) => match self.store.load(&query) {
                 Ok(loaded) => (self.reply)(WorkerReply::Loaded(load, loaded)),
                 Err(error) => return self.fail(&error),
             },
-            Request::Read(read) => read(&self.store),
+            Request::Read(read) => match read(&self.store) {
+                Err(error) if error.is_of_connection() => return self.fail(&error),
+                Ok(()) | Err(_) => {}
+            },
             Request::Stop => return false,
             Request::Persist(..) => {}
         }
@@ -245,6 +292,7 @@ impl Shop {
                 Err(error) => return self.fail(&error),
             }
         }
+        self.backlog.done(group.batches.len(), group.bytes);
         fail::fail_point!("store::before_answer");
         (self.reply)(WorkerReply::Persisted(last));
         true

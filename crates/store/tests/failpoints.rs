@@ -67,6 +67,7 @@ fn run(store: Store, mut told: impl FnMut(BatchNo)) {
         worker.read(Box::new(move |_| {
             // The error is the release.
             let _released = held.recv();
+            Ok(())
         }));
         for n in first..first + 4 {
             worker.persist(BatchNo(n), batch(n));

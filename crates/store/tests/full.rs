@@ -112,6 +112,29 @@ fn fill_and_recover(dir: &Path) {
 }
 
 #[test]
+fn who_asks_a_thread_that_waits_for_room_does_not_wait() {
+    on_small_disk("who_asks_a_thread_that_waits_for_room_does_not_wait", |dir| {
+        let (worker, replies) = start(&dir.join("tidings.db"));
+        fill(&dir.join("filler"));
+        worker.persist(BatchNo(1), card(1));
+        while next(&replies) != WorkerReply::Persisted(BatchNo(1)) {}
+        fill(&dir.join("more"));
+        worker.persist(BatchNo(2), card(2));
+        assert!(!worker.is_behind());
+        let last = BatchNo(5000);
+        for batch in 3..=last.0 {
+            worker.persist(BatchNo(batch), vec![checkpoint(batch)]);
+        }
+        assert!(worker.is_behind());
+        remove_file(dir.join("filler")).expect("a working file system");
+        remove_file(dir.join("more")).expect("a working file system");
+        while next(&replies) != WorkerReply::Persisted(last) {}
+        assert!(!worker.is_behind());
+        worker.stop();
+    });
+}
+
+#[test]
 fn room_is_noticed_however_much_is_asked() {
     on_small_disk("room_is_noticed_however_much_is_asked", |dir| {
         drop(Store::open(&dir.join("tidings.db"), &key()).expect("a working file system"));
@@ -122,7 +145,10 @@ fn room_is_noticed_however_much_is_asked() {
         let freed = Instant::now();
         while replies.try_recv() != Ok(WorkerReply::Disk(DiskState::Ready)) {
             let (answer, answered) = sync_channel(1);
-            worker.read(Box::new(move |_| answer.send(()).expect("the test waits")));
+            worker.read(Box::new(move |_| {
+                answer.send(()).expect("the test waits");
+                Ok(())
+            }));
             answered.recv_timeout(DEADLINE).expect("an answer in time");
             assert!(freed.elapsed() < DEADLINE / 4, "still full");
         }

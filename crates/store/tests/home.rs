@@ -41,7 +41,10 @@ fn run(home: &Home) {
     store.apply(&[vec![Record::Booted { boot: 1 }]]).expect("a working file system");
     let (sender, answered) = std::sync::mpsc::sync_channel(1);
     let worker = Worker::spawn(store, Box::new(|_| {})).expect("a thread");
-    worker.read(Box::new(move |_| sender.send(()).expect("the test waits")));
+    worker.read(Box::new(move |_| {
+        sender.send(()).expect("the test waits");
+        Ok(())
+    }));
     answered.recv().expect("an answer");
     let dir = home.database().parent().expect("a file in a directory");
     for file in ["lock", "identity", "database.key", "tidings.db", "tidings.db-wal", "tidings.ballast"] {

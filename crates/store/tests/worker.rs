@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Database, FLOW, checkpoint, inbox_batch, key, out_batch, shown};
 use tidings_core::ids::{BatchNo, LoadId};
 use tidings_core::record::{Loaded, Query, Record};
-use tidings_store::{Store, Worker, WorkerHandle, WorkerReply};
+use tidings_store::{Store, StoreError, Worker, WorkerHandle, WorkerReply};
 
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -37,8 +37,23 @@ fn hold(worker: &WorkerHandle) -> std::sync::mpsc::SyncSender<()> {
     worker.read(Box::new(move |_| {
         // The error is the release.
         let _released = held.recv();
+        Ok(())
     }));
     release
+}
+
+#[test]
+fn a_reader_that_meets_a_broken_database_ends_the_thread() {
+    let Database { dir: _dir, store } = Database::new();
+    let (worker, replies) = start(store);
+    // A value that does not fit is no reason to give up the database.
+    worker.read(Box::new(|_| Err(StoreError::Unreadable)));
+    worker.persist(BatchNo(1), inbox(1));
+    assert_eq!(next(&replies), WorkerReply::Persisted(BatchNo(1)));
+    let broken = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_READ);
+    worker.read(Box::new(move |_| Err(rusqlite::Error::SqliteFailure(broken, None).into())));
+    assert!(matches!(next(&replies), WorkerReply::Failed(_)));
+    assert!(replies.recv().is_err(), "the thread has ended");
 }
 
 #[test]

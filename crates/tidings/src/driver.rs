@@ -5,11 +5,11 @@
 //!
 //! | channel | from → to | capacity | when full |
 //! |---|---|---|---|
-//! | calls | handles → driver | [`CALLS`] | the caller waits |
+//! | calls | handles → driver | [`CALLS`], none while the store thread is behind | the caller waits |
 //! | stop | handles → driver | one notice | it is one notice |
 //! | pending answers | driver | [`MAX_PENDING_CALLS`] | the driver takes no more calls |
 //! | reads | handles → store thread | [`READS`] | the caller waits |
-//! | link I/O | link tasks → driver | [`LINK_IO`], of one link at most 4 reads of 64 KiB | the link's task waits, then the transport slows the peer |
+//! | link I/O | link tasks → driver | [`LINK_IO`], none taken while the store thread is behind, of one link at most 4 reads of 64 KiB | the link's task waits, then the transport slows the peer |
 //! | writes | driver → a link's writer | 4 lists, within a grant of 256 KiB | what was transmitted waits with the driver, within the grant |
 //! | store replies | store thread → driver | [`STORE_REPLIES`] | the store thread waits; larger than what can be asked |
 //! | news | driver → streams | [`NEWS`] | the slowest stream lags, is told, and reads the database |
@@ -62,8 +62,8 @@ pub(crate) const NEWS: usize = 256;
 const MAX_PENDING_CALLS: usize = 4096;
 /// Link I/O that waits for the driver.
 const LINK_IO: usize = 256;
-/// Replies of the store thread that wait for the driver. More than the 4,096 requests that can be on their way and
-/// those of one wake: the store thread must never wait for a driver that waits for the store thread.
+/// Replies of the store thread that wait for the driver. More than the 4,096 requests before it is behind and those of
+/// one wake: the store thread must never wait for a driver that waits for the store thread.
 pub(crate) const STORE_REPLIES: usize = 8192;
 /// How much of each kind is handled before the other kinds get their turn.
 const BURST: usize = 64;
@@ -194,12 +194,13 @@ impl Driver {
 
     async fn wait(&mut self) -> Wake {
         let deadline = self.deadline();
-        let takes_calls = self.pending.len() < MAX_PENDING_CALLS && !self.phase.is_stopping();
+        let takes_io = !self.is_behind();
+        let takes_calls = takes_io && self.takes_calls();
         tokio::select! {
             reply = self.store_replies.1.recv() => {
                 Wake::Store(reply.expect("the driver holds a sender"))
             }
-            io = self.link_io.1.recv() => Wake::Link(io.expect("the driver holds a sender")),
+            io = self.link_io.1.recv(), if takes_io => Wake::Link(io.expect("the driver holds a sender")),
             event = self.swarm.select_next_some() => Wake::Swarm(Box::new(event)),
             () = self.stop.notified() => Wake::Stop,
             call = self.calls.recv(), if takes_calls => Wake::Call(call),
@@ -208,6 +209,15 @@ impl Driver {
             }
             () = until(deadline) => Wake::Deadline,
         }
+    }
+
+    /// What has come over links and from handles waits while the disk cannot keep up.
+    fn is_behind(&self) -> bool {
+        self.database.as_ref().is_some_and(Database::is_behind)
+    }
+
+    fn takes_calls(&self) -> bool {
+        self.pending.len() < MAX_PENDING_CALLS && !self.phase.is_stopping()
     }
 
     /// The next moment at which something is due without anything happening.
@@ -243,6 +253,9 @@ impl Driver {
             self.on_store(reply);
         }
         for _ in 0..BURST {
+            if self.is_behind() {
+                break;
+            }
             let Ok(io) = self.link_io.1.try_recv() else {
                 break;
             };
@@ -255,12 +268,14 @@ impl Driver {
             };
             self.on_swarm(event);
         }
-        self.take_calls();
+        if !self.is_behind() {
+            self.take_calls();
+        }
     }
 
     fn take_calls(&mut self) {
         for _ in 0..CALL_BURST {
-            if self.pending.len() >= MAX_PENDING_CALLS || self.phase.is_stopping() {
+            if !self.takes_calls() {
                 break;
             }
             let Ok(call) = self.calls.try_recv() else {

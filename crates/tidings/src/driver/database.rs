@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidings_core::ids::{At, BatchNo, LoadId};
 use tidings_core::record::{Query, Record};
-use tidings_store::{Home, Store, Worker, WorkerHandle, WorkerReply};
+use tidings_store::{Home, Store, StoreError, Worker, WorkerHandle, WorkerReply};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::call::{ChangePage, Read};
@@ -39,11 +39,17 @@ impl Database {
         self.worker.load(load, query);
     }
 
+    /// Whether the disk cannot keep up, and no new work is to be taken up.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.worker.is_behind()
+    }
+
     /// Answers a question behind all that was persisted before.
     pub(crate) fn read(&self, read: Read, permit: OwnedSemaphorePermit) {
         self.worker.read(Box::new(move |store| {
-            answer(store, read);
+            let answered = answer(store, read);
             drop(permit);
+            answered
         }));
     }
 
@@ -54,7 +60,7 @@ impl Database {
 }
 
 /// Answers a question. Where the database cannot be read the answer is dropped, and its caller told by that.
-fn answer(store: &Store, read: Read) {
+fn answer(store: &Store, read: Read) -> Result<(), StoreError> {
     // Sending fails where the caller is gone, which needs nothing done.
     let answered = match read {
         Read::Inbox { after, limit, max_bytes, kind, answer } => {
@@ -72,9 +78,7 @@ fn answer(store: &Store, read: Read) {
             store.changes(after, limit).map(|page| drop(answer.send(change_page(page))))
         }
     };
-    if let Err(error) = answered {
-        tracing::error!(%error, "a question to the database has no answer");
-    }
+    answered.inspect_err(|error| tracing::error!(%error, "a question to the database has no answer"))
 }
 
 fn change_page(page: tidings_store::ChangePage) -> ChangePage {
