@@ -1,7 +1,7 @@
 //! The store's thread: takes requests in order, commits together what has queued up.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use crate::store::{Store, StoreError};
 
 /// Requests that may be without an answer before [`WorkerHandle::is_behind`].
 const MAX_REQUESTS: usize = 4096;
+/// Requests that are taken while it is behind, for what whoever asks has begun; beyond it waits.
+const QUEUE: usize = 2 * MAX_REQUESTS;
 /// Bytes that one commit takes, and that may be unpersisted before [`WorkerHandle::is_behind`].
 pub(crate) const MAX_UNPERSISTED_BYTES: u64 = 8 << 20;
 /// A batch of nothing but news about what others have waits so long for one that must be durable at once: what a
@@ -62,10 +64,11 @@ pub enum WorkerReply {
 #[derive(Debug)]
 pub struct Worker;
 
-/// Asks the thread. No question waits here: who asks is to pause while the thread [is behind](Self::is_behind).
+/// Asks the thread. Whoever asks takes up nothing new while the thread [is behind](Self::is_behind), and then never
+/// waits.
 #[derive(Debug)]
 pub struct WorkerHandle {
-    requests: Sender<Request>,
+    requests: SyncSender<Request>,
     backlog: Arc<Backlog>,
     thread: Option<JoinHandle<()>>,
     gives_up_at: Arc<OnceLock<Instant>>,
@@ -98,7 +101,7 @@ impl Worker {
     ///
     /// The system has no thread to give; the database is closed again.
     pub fn spawn(store: Store, reply: Box<dyn FnMut(WorkerReply) + Send>) -> std::io::Result<WorkerHandle> {
-        let (requests, queue) = channel();
+        let (requests, queue) = sync_channel(QUEUE);
         let backlog = Arc::new(Backlog::default());
         let ballast = Ballast::beside(store.path());
         let gives_up_at = Arc::new(OnceLock::new());
