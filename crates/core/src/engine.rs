@@ -10,7 +10,9 @@ mod cards;
 mod commands;
 mod contacts;
 mod departures;
+mod errands;
 mod gate;
+mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -19,14 +21,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
-use tidings_crypto::{IdentityKey, PeerKey, Sealer, SignedCard};
+use tidings_crypto::{IdentityKey, PeerKey, Power, Sealer, SignedCard};
 
 use crate::delivery::{self, Moment};
-use crate::ids::CommandId;
+use crate::ids::{BatchNo, CommandId};
 use crate::input::{DiskState, Input};
 use crate::links::{self, Address};
 use crate::output::{Event, Output, Reply};
 use crate::record::{Contact, Invite, Record, Snapshot};
+use crate::relay;
+use crate::routing;
 use crate::sessions;
 use crate::time::{AgeClock, Instant, Now};
 use crate::trust;
@@ -37,10 +41,25 @@ use crate::view::{Counters, PeerView, View};
 pub struct Config {
     /// What this node calls itself, at most 64 bytes.
     pub name: String,
+    /// What it tells everybody about itself.
+    pub told: Told,
     /// Links: how many, to whom, how often they are probed.
     pub links: links::Config,
+    /// Routing: how many destinations, how long announcements live.
+    pub routing: routing::Config,
+    /// Relaying: how much is held for others.
+    pub relay: relay::Config,
     /// Delivery: quotas and retries.
     pub delivery: delivery::Config,
+}
+
+/// What a node tells everybody about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Where its energy comes from.
+    pub power: Power,
+    /// `key=value`, at most 8 of at most 32 bytes.
+    pub labels: Vec<String>,
 }
 
 /// The clocks are stored and old records forgotten this often.
@@ -51,11 +70,14 @@ pub struct Engine<S: Sealer> {
     own: PeerKey,
     identity: IdentityKey,
     name: String,
+    told: Told,
     clock: AgeClock,
     rng: ChaCha12Rng,
     next_hourly: Instant,
 
     links: links::State,
+    routing: routing::State,
+    relay: relay::State,
     sessions: sessions::State<S>,
     delivery: delivery::State,
     trust: trust::State,
@@ -66,7 +88,9 @@ pub struct Engine<S: Sealer> {
     contacts: BTreeMap<PeerKey, Contact>,
     invites: BTreeMap<[u8; 16], Invite>,
     finds: cards::Finds,
+    errands: errands::Errands,
     attempts: departures::Attempts,
+    ways: ways::Ways,
     stopping: bool,
     parcels_received: u64,
     parcels_refused: u64,
@@ -82,6 +106,10 @@ pub struct Engine<S: Sealer> {
     loads: Vec<Output>,
     /// This call's parcels and frames, to be queued under its batch's number.
     departures: VecDeque<departures::Departure>,
+    /// This call's parcels and frames that depend on nothing stored, and wait for no batch.
+    volatile: VecDeque<departures::Departure>,
+    /// Since when something waits for the next call.
+    unsettled: Option<Instant>,
 }
 
 impl<S: Sealer> fmt::Debug for Engine<S> {
@@ -103,15 +131,18 @@ impl<S: Sealer> Engine<S> {
             rng.fill_bytes(&mut seed);
             seed
         };
-        let (link_seed, delivery_seed) = (seeds(), seeds());
+        let (link_seed, delivery_seed, routing_seed) = (seeds(), seeds(), seeds());
         let link_config = links::Config { name: config.name.clone(), ..config.links };
         let cards = snapshot.cards.iter().filter_map(|(_, bytes)| SignedCard::verify(bytes).ok()).collect();
         let delivery_now = clock.age(now.mono);
         let mut engine = Self {
             own,
             name: config.name,
+            told: config.told,
             next_hourly: now.mono + HOURLY,
             links: links::State::new(link_config, own, boot, link_seed),
+            routing: routing::State::new(config.routing, own, boot, routing_seed),
+            relay: relay::State::new(config.relay),
             sessions: sessions::State::new(sealer, own, cards, &snapshot.sessions),
             delivery: delivery::State::new(config.delivery, own, boot, &snapshot, delivery_now, delivery_seed),
             trust: trust::State::default(),
@@ -121,7 +152,9 @@ impl<S: Sealer> Engine<S> {
             contacts: snapshot.contacts.iter().map(|contact| (contact.peer, contact.clone())).collect(),
             invites: snapshot.invites.iter().map(|invite| (invite.secret, *invite)).collect(),
             finds: cards::Finds::default(),
+            errands: errands::Errands::default(),
             attempts: departures::Attempts::default(),
+            ways: ways::Ways::default(),
             stopping: false,
             parcels_received: 0,
             parcels_refused: 0,
@@ -131,6 +164,8 @@ impl<S: Sealer> Engine<S> {
             replies: Vec::new(),
             loads: Vec::new(),
             departures: VecDeque::new(),
+            volatile: VecDeque::new(),
+            unsettled: None,
             identity,
             clock,
             rng,
@@ -146,6 +181,9 @@ impl<S: Sealer> Engine<S> {
             engine.links.handle(now.mono, links::Event::Wanted { peer, wanted: true });
         }
         let moment = engine.moment(now);
+        for peer in engine.contacts.keys().copied().collect::<Vec<_>>() {
+            engine.prefer(moment, peer, false);
+        }
         engine.renew_card(moment);
         engine.settle(moment);
         engine
@@ -194,7 +232,10 @@ impl<S: Sealer> Engine<S> {
     pub fn next_deadline(&self) -> Option<Instant> {
         let now = self.next_hourly;
         let delivery = self.delivery.next_deadline(|age| self.clock.instant_of_age(age));
-        [Some(now), self.links.next_deadline(), delivery, self.finds.next_deadline()].into_iter().flatten().min()
+        let (routing, relay) = (self.routing.next_deadline(), self.relay.next_deadline());
+        let ways = [routing, relay, self.ways.next_deadline(), self.unsettled];
+        let all = [Some(now), self.links.next_deadline(), delivery, self.finds.next_deadline()];
+        all.into_iter().chain(ways).flatten().min()
     }
 
     /// This node.
@@ -234,7 +275,10 @@ impl<S: Sealer> Engine<S> {
             .collect();
         View {
             peers,
+            routes: self.route_views(),
             contacts: self.contacts.values().cloned().collect(),
+            routing: self.routing.stats(),
+            relay: self.relay.stats(),
             counters: self.counters(),
             links: self.links.stats(),
         }
@@ -253,9 +297,11 @@ impl<S: Sealer> Engine<S> {
         self.links.handle(now.mono, links::Event::Tick);
         self.delivery.handle(now, delivery::Event::Tick);
         self.find_cards_due(now);
+        self.ways_due(now);
         if now.mono >= self.next_hourly {
             self.next_hourly = now.mono + HOURLY;
             self.own_card_renewals = 0;
+            self.ways.boot_jumps = 0;
             self.records.push(Record::Prune);
             self.delivery.forget_old_flows(now);
             self.forget_old_invites(now);
@@ -268,9 +314,13 @@ impl<S: Sealer> Engine<S> {
         loop {
             if let Some(effect) = self.links.poll_effect() {
                 self.on_links(now, effect);
+            } else if let Some(effect) = self.routing.poll_effect() {
+                self.on_routing(now, effect);
+            } else if let Some(effect) = self.relay.poll_effect() {
+                self.on_relay(now, effect);
             } else if let Some(effect) = self.delivery.poll_effect() {
                 self.on_delivery(now, effect);
-            } else if !self.answer_receipts(now) {
+            } else if !self.answer_receipts(now) && !self.resend_stranded(now) {
                 break;
             }
         }
@@ -282,10 +332,21 @@ impl<S: Sealer> Engine<S> {
         for departure in std::mem::take(&mut self.departures) {
             self.links.handle(now.mono, departure.under(batch));
         }
-        // Queueing yields bytes to write, and word of what left; neither makes records that need a batch.
-        while let Some(effect) = self.links.poll_effect() {
-            self.on_links(now, effect);
+        // Queueing yields bytes to write, and word of what left or did not fit; none of it makes records that need a
+        // batch. What else it brings about is for the next call, which is due at once.
+        loop {
+            for departure in std::mem::take(&mut self.volatile) {
+                self.links.handle(now.mono, departure.under(BatchNo(0)));
+            }
+            if let Some(effect) = self.links.poll_effect() {
+                self.on_links(now, effect);
+            } else if let Some(effect) = self.relay.poll_effect() {
+                self.on_relay(now, effect);
+            } else if self.volatile.is_empty() {
+                break;
+            }
         }
+        self.unsettled = (self.routing.has_effects() || self.ways.has_stranded()).then_some(now.mono);
     }
 
     fn close_batch(&mut self, now: Moment) {
@@ -313,18 +374,24 @@ impl<S: Sealer> Engine<S> {
             Effect::PeerUp { peer, kind, hello } => {
                 self.on_hello(now, peer, &hello);
                 self.event(Event::NeighbourUp { peer, name: hello.name, kind });
+                self.on_neighbour(peer);
                 self.delivery.handle(now, delivery::Event::Reachable(peer));
             }
             Effect::PeerDown { peer } => {
                 self.on_peer_gone(&peer);
                 self.event(Event::NeighbourDown { peer });
-                self.delivery.handle(now, delivery::Event::Unreachable(peer));
+                self.on_neighbour_gone(now, peer);
             }
+            Effect::LinkUp { link, peer, round_trip } => self.on_link_up(now, link, peer, round_trip),
+            Effect::LinkDown { link } => self.on_link_down(now, link),
+            Effect::LinkSilent { link } => self.routing.handle(now.mono, routing::Event::Silent { link }),
+            Effect::LinkAnswers { link } => self.routing.handle(now.mono, routing::Event::Answers { link }),
+            Effect::RoundTrip { link, round_trip } => self.on_round_trip(now, link, round_trip),
             Effect::Parcel { link, peer, bytes, .. } => self.on_parcel(now, link, peer, bytes),
             Effect::Control { link, peer, frame } => self.on_frame(now, link, peer, frame),
-            Effect::Sent { token } => self.on_token(now, token, delivery::Event::Sent),
-            Effect::Got { token } => self.on_token(now, token, delivery::Event::Got),
-            Effect::Lost { token } => self.on_token(now, token, delivery::Event::Lost),
+            Effect::Sent { token } => self.on_sent(now, token),
+            Effect::Got { token } => self.on_got(now, token),
+            Effect::Lost { token } => self.on_lost(now, token),
             Effect::Book { peer, addresses } => self.riders.push(Record::Book { peer, addresses }),
             Effect::Dialled { command, peer, kind } => self.reply(command, Reply::Dialled { peer, kind }),
             Effect::DialFailed { command, reason } => self.reply(command, Reply::DialFailed { reason }),
@@ -346,11 +413,12 @@ impl<S: Sealer> Engine<S> {
                 );
             }
             Effect::Send { parcel, peer, class, session, content, inner, left_seconds } => {
-                self.send(parcel, peer, class, session, content, inner, left_seconds);
+                self.send(now, parcel, peer, class, session, content, inner, left_seconds);
             }
             Effect::Withdraw(parcel) => self.withdraw(now, parcel),
             Effect::State { peer, controls } => self.state(peer, &controls),
             Effect::Wanted(peer, wanted) => {
+                self.prefer(now, peer, wanted);
                 let wanted = wanted || self.contacts.contains_key(&peer);
                 self.links.handle(now.mono, links::Event::Wanted { peer, wanted });
             }

@@ -124,6 +124,10 @@ pub struct BatchNo(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutParcelNo(pub u64);
 
+/// A parcel that this node carries for others, numbered from 0 in each boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayNo(pub u64);
+
 /// The place of an event: events are ordered by boot, then by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At {

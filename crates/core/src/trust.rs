@@ -32,6 +32,12 @@ pub enum Evidence {
     BadFlow,
     /// A `Got` for bytes that were never sent.
     BadGot,
+    /// An announcement that its peer did not sign, or an update that contradicts the announcement it names.
+    ForgedRoute,
+    /// A route that is cheaper than the neighbour can prove.
+    CheapRoute,
+    /// An older announcement after a newer one, on the same link.
+    RolledBackRoute,
 }
 
 /// The most peers whose conduct is remembered; beyond it the one with the lowest key makes room.

@@ -15,12 +15,33 @@ use crate::trust::Evidence;
 pub struct View {
     /// Everybody with a link, an address or evidence.
     pub peers: Vec<PeerView>,
+    /// Everybody to whom there is a way, neighbours among them.
+    pub routes: Vec<RouteView>,
     /// The contacts.
     pub contacts: Vec<Contact>,
     /// Counts since the start.
     pub counters: Counters,
     /// Counts of links since the start.
     pub links: crate::links::Stats,
+    /// Counts of routing.
+    pub routing: crate::routing::Stats,
+    /// Counts of what was carried for others.
+    pub relay: crate::relay::Stats,
+}
+
+/// The way to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    /// To whom.
+    pub peer: PeerKey,
+    /// The neighbour that has it next.
+    pub next: PeerKey,
+    /// What the whole way costs, 1 to 254.
+    pub cost: u8,
+    /// Links crossed.
+    pub hops: u8,
+    /// The neighbour that has it next if the first cannot.
+    pub second: Option<PeerKey>,
 }
 
 /// A peer as this node knows it.

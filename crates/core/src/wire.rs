@@ -11,12 +11,16 @@ mod limits;
 mod parcel;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod proto;
+mod routing;
 
 pub use control::{Control, FlowStatement, Receipt, decode_controls, encode_controls};
 pub use frame::{Bye, Decoded, Fragment, Frame, FrameDecoder, FrameError, Hello, RefusedReason, frame_bytes};
 pub use invite::{InviteText, decode_introduction, encode_introduction};
 pub use parcel::{
-    Clear, Content, Inner, MessageContent, Parcel, ParcelError, PartOf, Suite, decode_content, encode_content,
+    Clear, Content, Inner, MessageContent, Parcel, ParcelError, PartOf, Passage, Suite, decode_content, encode_content,
+};
+pub use routing::{
+    MAX_INDICES, MAX_UPDATES, MAX_WANTED, Named, RouteUpdate, Routing, SeqRequest, UNREACHABLE, Version,
 };
 
 /// The protocol version this crate speaks.

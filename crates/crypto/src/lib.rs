@@ -51,6 +51,7 @@
 )]
 #![forbid(unsafe_code)]
 
+mod announcement;
 mod card;
 mod identity;
 mod random;
@@ -59,6 +60,11 @@ mod safety_number;
 mod sealer;
 mod wrapper;
 
+pub use announcement::{
+    Announcement, AnnouncementError, AnnouncementHash, CHAIN_LENGTH, Chain, ChainValue, MAX_ANNOUNCEMENT_BYTES,
+    MAX_LABEL_BYTES, MAX_LABELS, MAX_LIFETIME_S, MAX_LISTED_NEIGHBOURS, MAX_TOPICS, Neighbours, Power,
+    SignedAnnouncement,
+};
 pub use card::{
     Card, CardError, MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_CAPABILITIES, MAX_CAPABILITY_BYTES, MAX_CARD_BYTES,
     MAX_NAME_BYTES, RatchetKeys, SignedCard,

@@ -6,6 +6,7 @@
 mod olm;
 mod pickle;
 
+use crate::announcement::SignedAnnouncement;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -141,6 +142,12 @@ pub trait Sealer {
 
     /// Returns the long-lived secrets, identity and fallback keys, to be stored, with a version byte in front.
     fn save(&self) -> Zeroizing<Vec<u8>>;
+
+    /// Reads an announcement and checks its signature. Who runs many nodes in one process may remember what it has
+    /// checked.
+    fn verify_announcement(&self, bytes: &[u8]) -> Option<SignedAnnouncement> {
+        SignedAnnouncement::verify(bytes).ok()
+    }
 }
 
 /// Why something could not be sealed.

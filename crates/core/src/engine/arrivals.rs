@@ -7,20 +7,18 @@ use super::Engine;
 use crate::delivery::{self, Arrived, Moment, Precheck};
 use crate::ids::{LinkId, ParcelId};
 use crate::record::Record;
+use crate::routing;
 use crate::sessions::{self, Opened, Unopened};
 use crate::trust::{Cost, Evidence};
-use crate::wire::{Clear, Control, Frame, Parcel, RefusedReason, Suite};
+use crate::wire::{Clear, Control, Frame, Parcel, Passage, RefusedReason, Suite};
 
 impl<S: Sealer> Engine<S> {
     pub(super) fn on_frame(&mut self, now: Moment, link: LinkId, peer: PeerKey, frame: Frame) {
         match frame {
-            Frame::FindCard { peer: wanted, nonce } => self.on_find_card(link, peer, wanted, nonce),
+            Frame::FindCard { peer: wanted, nonce } => self.on_find_card(now, link, peer, wanted, nonce),
             Frame::CardFound { nonce, card } => self.on_card_found(now, peer, nonce, &card),
-            Frame::Refused { parcel, reason } => {
-                if let Some(parcel) = self.attempts.parcel(&parcel) {
-                    self.delivery.handle(now, delivery::Event::Refused(parcel, reason));
-                }
-            }
+            Frame::Refused { parcel, reason } => self.on_refused(now, peer, parcel, reason),
+            Frame::Routing(frame) => self.routing.handle(now.mono, routing::Event::Frame { link, frame }),
             // The links keep these to themselves.
             Frame::Hello(_)
             | Frame::Got(_)
@@ -33,21 +31,18 @@ impl<S: Sealer> Engine<S> {
 
     pub(super) fn on_parcel(&mut self, now: Moment, link: LinkId, neighbour: PeerKey, bytes: Bytes) {
         self.parcels_received += 1;
-        let Ok(parcel) = Parcel::decode(bytes) else {
+        let Ok(passage) = Passage::decode(bytes) else {
             self.misconduct(neighbour, Evidence::MalformedParcel);
             return;
         };
-        if parcel.to != self.own.routing_id() {
-            self.misconduct(neighbour, Evidence::WrongRecipient);
-            self.refuse(link, neighbour, parcel.id, RefusedReason::NoRoute);
+        if passage.to != self.own.routing_id() {
+            self.carry(now, neighbour, passage);
             return;
         }
-        // Without forwarding nobody brings what somebody else has sealed.
-        let (Suite::ReceiptKey { sender, .. } | Suite::Session(Clear { sender, .. })) = &parcel.suite;
-        if *sender != neighbour {
-            self.failed(now, neighbour, Evidence::Forged);
+        let Ok(parcel) = passage.open() else {
+            self.misconduct(neighbour, Evidence::MalformedParcel);
             return;
-        }
+        };
         match &parcel.suite {
             Suite::ReceiptKey { sender, key } => {
                 if !self.trust.admit(neighbour, Cost::Probe, now.mono) {
@@ -58,8 +53,8 @@ impl<S: Sealer> Engine<S> {
                         self.records.extend(session.map(Record::Session));
                         self.on_controls(now, *sender, controls);
                     }
-                    Err(Unopened::Forged) => self.failed(now, neighbour, Evidence::Forged),
-                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, Evidence::CannotOpen),
+                    Err(Unopened::Forged) => self.failed(now, neighbour, *sender, Evidence::Forged),
+                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, *sender, Evidence::CannotOpen),
                 }
             }
             Suite::Session(clear) => self.on_session_parcel(now, link, neighbour, &parcel, clear),
@@ -93,22 +88,25 @@ impl<S: Sealer> Engine<S> {
         }
         match self.sessions.open(clear, &parcel.body, now.age) {
             Ok(opened) => self.on_opened(now, parcel, clear, opened),
-            Err(Unopened::Forged) => self.failed(now, neighbour, Evidence::Forged),
+            Err(Unopened::Forged) => self.failed(now, neighbour, clear.sender, Evidence::Forged),
             // A receipt in a session is sent again when its link ends, and may have been opened before that.
             Err(Unopened::CannotOpen) if clear.content.is_none() && !begins => {
                 self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
             }
             Err(Unopened::CannotOpen) => {
-                self.failed(now, neighbour, Evidence::CannotOpen);
+                self.failed(now, neighbour, clear.sender, Evidence::CannotOpen);
                 self.tell_cannot_open(now, parcel.id, clear, !begins);
             }
         }
     }
 
-    /// An open that failed costs its bringer more than one that did not.
-    fn failed(&mut self, now: Moment, neighbour: PeerKey, evidence: Evidence) {
+    /// An open that failed costs its bringer more than one that did not. Who brings what others have sealed cannot
+    /// know what is in it, and what it says of its sender is not proven: that is evidence against nobody.
+    fn failed(&mut self, now: Moment, neighbour: PeerKey, sender: PeerKey, evidence: Evidence) {
         self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
-        self.misconduct(neighbour, evidence);
+        if sender == neighbour {
+            self.misconduct(neighbour, evidence);
+        }
     }
 
     fn refuse(&mut self, link: LinkId, neighbour: PeerKey, parcel: ParcelId, reason: RefusedReason) {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidings_crypto::{Card, MAX_ADDRESSES, PeerKey, Sealer, SignedCard};
+use tidings_crypto::{Announcement, Card, MAX_ADDRESSES, PeerKey, Sealer, SignedCard};
 
 use super::Engine;
+use super::errands::Errand;
 use crate::delivery::{self, Moment};
 use crate::ids::LinkId;
 use crate::links::{self, Address, Source};
@@ -75,6 +76,7 @@ impl<S: Sealer> Engine<S> {
         self.sessions.set_own_card(&signed);
         self.records.push(Record::OwnCard { seq: card.seq, card: Bytes::copy_from_slice(signed.bytes()) });
         self.links.handle(now.mono, links::Event::Own { card_seq: card.seq });
+        self.announce(now);
     }
 
     pub(super) fn renew_expiring_card(&mut self, now: Moment) {
@@ -106,13 +108,16 @@ impl<S: Sealer> Engine<S> {
         }
     }
 
-    /// Asks a neighbour for its card.
+    /// Asks for a peer's card, itself or whoever is nearer to it: any holder answers.
     pub(super) fn find_card(&mut self, now: Moment, peer: PeerKey) {
         let asked = &self.finds.asked;
-        if self.links.is_up(&peer) && asked.len() < MAX_FINDS && !asked.contains_key(&peer) {
+        if asked.len() < MAX_FINDS
+            && !asked.contains_key(&peer)
+            && let Some(next) = self.way_to(&peer)
+        {
             let find =
                 Find { nonce: u64::from_le_bytes(self.random()), due: now.mono + FIND_TIMEOUT, wait: FIND_TIMEOUT };
-            self.frame(None, peer, Frame::FindCard { peer, nonce: find.nonce });
+            self.frame(None, next, Frame::FindCard { peer, nonce: find.nonce });
             self.finds.asked.insert(peer, find);
         }
     }
@@ -123,10 +128,21 @@ impl<S: Sealer> Engine<S> {
         for (peer, find) in self.finds.asked.iter_mut().filter(|(_, find)| find.due <= now.mono) {
             find.wait = (find.wait * 2).min(MAX_FIND_TIMEOUT);
             find.due = now.mono + find.wait;
-            again.push((*peer, find.nonce));
+            again.push(*peer);
         }
-        for (peer, nonce) in again {
-            self.frame(None, peer, Frame::FindCard { peer, nonce });
+        for peer in again {
+            // A new number: those who have passed the last one on would leave it out.
+            let nonce = u64::from_le_bytes(self.random());
+            match (self.way_to(&peer), self.finds.asked.get_mut(&peer)) {
+                (Some(next), Some(find)) => {
+                    find.nonce = nonce;
+                    self.frame(None, next, Frame::FindCard { peer, nonce });
+                }
+                // Whatever is sent when there is a way again asks again.
+                (None, _) | (_, None) => {
+                    self.finds.asked.remove(&peer);
+                }
+            }
         }
     }
 
@@ -136,21 +152,60 @@ impl<S: Sealer> Engine<S> {
         self.finds.asked.remove(peer);
     }
 
-    /// Answers with the own card or a known one.
-    pub(super) fn on_find_card(&mut self, link: LinkId, neighbour: PeerKey, wanted: PeerKey, nonce: u64) {
-        let card = if wanted == self.own {
-            Some(self.sessions.own_card().clone())
-        } else {
-            self.sessions.card(&wanted).map(|card| Bytes::copy_from_slice(card.bytes()))
-        };
-        if let Some(card) = card {
+    /// Answers with the own card or a known one, else asks on.
+    pub(super) fn on_find_card(&mut self, now: Moment, link: LinkId, neighbour: PeerKey, wanted: PeerKey, nonce: u64) {
+        if let Some(card) = self.card_of(&wanted) {
             self.frame(Some(link), neighbour, Frame::CardFound { nonce, card });
+            return;
+        }
+        if let Some(next) = self.way_to(&wanted).filter(|next| *next != neighbour)
+            && self.errands.pass(now.mono, nonce, Errand { from: neighbour, wanted })
+        {
+            self.frame(None, next, Frame::FindCard { peer: wanted, nonce });
+        }
+    }
+
+    /// The bytes of a card that this node holds.
+    fn card_of(&self, peer: &PeerKey) -> Option<Bytes> {
+        if *peer == self.own {
+            return Some(self.sessions.own_card().clone());
+        }
+        let known = self.sessions.card(peer).map(|card| Bytes::copy_from_slice(card.bytes()));
+        known.or_else(|| self.errands.held(peer).cloned())
+    }
+
+    /// Passes an answer on to whoever asked, and holds it for who asks next.
+    fn on_errand(&mut self, neighbour: PeerKey, nonce: u64, errand: Errand, bytes: &[u8]) {
+        match SignedCard::verify(bytes) {
+            Ok(card) if card.card().peer == errand.wanted => {
+                let card = Bytes::copy_from_slice(bytes);
+                self.errands.hold(errand.wanted, card.clone());
+                self.frame(None, errand.from, Frame::CardFound { nonce, card });
+            }
+            Ok(_) | Err(_) => self.misconduct(neighbour, Evidence::BadCard),
+        }
+    }
+
+    /// A peer that has a route says how new its card is, and what else it says of itself.
+    pub(super) fn on_announced(&mut self, now: Moment, announcement: &Announcement) {
+        let (peer, newest) = (announcement.peer, announcement.card_seq);
+        if !self.links.is_up(&peer) {
+            self.sessions.vouch(peer, Some(newest));
+        }
+        // One that nothing is sent to is asked for when something is.
+        if self.sessions.card(&peer).is_some_and(|known| known.card().seq < newest)
+            && self.delivery.waiting_for(&peer) > 0
+        {
+            self.find_card(now, peer);
         }
     }
 
     pub(super) fn on_card_found(&mut self, now: Moment, neighbour: PeerKey, nonce: u64, bytes: &[u8]) {
         let Some(peer) = self.finds.asked.iter().find(|(_, find)| find.nonce == nonce).map(|(peer, _)| *peer) else {
-            self.on_unasked_card(now, neighbour, bytes);
+            match self.errands.answered(nonce) {
+                Some(errand) => self.on_errand(neighbour, nonce, errand, bytes),
+                None => self.on_unasked_card(now, neighbour, bytes),
+            }
             return;
         };
         self.finds.asked.remove(&peer);

@@ -9,9 +9,10 @@ use tidings_crypto::{PeerKey, Sealer, SessionId};
 use super::Engine;
 use crate::class::Class;
 use crate::delivery::{self, Moment};
-use crate::ids::{BatchNo, LinkId, OutParcelNo, ParcelId};
+use crate::ids::{BatchNo, LinkId, OutParcelNo, ParcelId, RelayNo};
 use crate::links::{self, Token};
 use crate::record::Record;
+use crate::relay;
 use crate::sessions::{CannotSeal, Plaintext, Sealed};
 use crate::wire::{Clear, Content, Control, Frame, Parcel, Suite};
 
@@ -41,38 +42,77 @@ impl Departure {
     }
 }
 
-/// Which parcel an attempt belongs to: each attempt has its own id.
+/// What a token on a link stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// A parcel of this node's own.
+    Own(OutParcelNo),
+    /// Control items; they need no answer.
+    Control(u64),
+    /// A parcel carried for others.
+    Relayed(RelayNo),
+}
+
+impl Load {
+    pub(super) fn token(self) -> Token {
+        let (number, kind) = match self {
+            Self::Own(parcel) => (parcel.0, 0),
+            Self::Control(number) => (number, 1),
+            Self::Relayed(no) => (no.0, 2),
+        };
+        Token(number * 4 + kind)
+    }
+
+    fn of(token: Token) -> Self {
+        let number = token.0 / 4;
+        match token.0 % 4 {
+            0 => Self::Own(OutParcelNo(number)),
+            1 => Self::Control(number),
+            _ => Self::Relayed(RelayNo(number)),
+        }
+    }
+}
+
+/// Which parcel an attempt belongs to, and who has it: each attempt has its own id.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    parcels: BTreeMap<ParcelId, OutParcelNo>,
+    parcels: BTreeMap<ParcelId, Attempt>,
+    newest: BTreeMap<OutParcelNo, ParcelId>,
     order: VecDeque<ParcelId>,
-    /// Control parcels need no answer; their tokens are never looked up.
-    control_tokens: u64,
+    controls: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    parcel: OutParcelNo,
+    to: PeerKey,
+    next: PeerKey,
 }
 
 impl Attempts {
-    fn remember(&mut self, id: ParcelId, parcel: OutParcelNo) {
+    fn remember(&mut self, id: ParcelId, attempt: Attempt) {
         if self.order.len() >= MAX_ATTEMPTS
             && let Some(oldest) = self.order.pop_front()
+            && let Some(forgotten) = self.parcels.remove(&oldest)
+            && self.newest.get(&forgotten.parcel) == Some(&oldest)
         {
-            self.parcels.remove(&oldest);
+            self.newest.remove(&forgotten.parcel);
         }
-        self.parcels.insert(id, parcel);
+        self.newest.insert(attempt.parcel, id);
+        self.parcels.insert(id, attempt);
         self.order.push_back(id);
     }
 
-    pub(super) fn parcel(&self, id: &ParcelId) -> Option<OutParcelNo> {
-        self.parcels.get(id).copied()
+    /// The parcel, and for whom it is, that a neighbour refuses: one that it was given.
+    pub(super) fn refused(&self, id: &ParcelId, by: PeerKey) -> Option<(OutParcelNo, PeerKey)> {
+        let attempt = self.parcels.get(id).filter(|attempt| attempt.next == by)?;
+        Some((attempt.parcel, attempt.to))
     }
 
-    /// Even tokens are parcels, odd ones control parcels.
-    fn token(parcel: OutParcelNo) -> Token {
-        Token(parcel.0 * 2)
-    }
-
-    fn control_token(&mut self) -> Token {
-        self.control_tokens += 1;
-        Token(self.control_tokens * 2 + 1)
+    /// For whom a parcel is, and to whom it was given last.
+    pub(super) fn way_of(&self, parcel: OutParcelNo) -> Option<(PeerKey, PeerKey)> {
+        let attempt = self.parcels.get(self.newest.get(&parcel)?)?;
+        Some((attempt.to, attempt.next))
     }
 }
 
@@ -98,6 +138,7 @@ impl<S: Sealer> Engine<S> {
     #[expect(clippy::too_many_arguments, reason = "the fields of one effect")]
     pub(super) fn send(
         &mut self,
+        now: Moment,
         parcel: OutParcelNo,
         peer: PeerKey,
         class: Class,
@@ -109,19 +150,42 @@ impl<S: Sealer> Engine<S> {
         let suite = Suite::Session(Clear { sender: self.own, session, content: Some(content) });
         let attempt = self.rng.next_u64();
         let (id, bytes) = Parcel::encode(peer.routing_id(), class, attempt, &suite, inner, left_seconds);
-        self.attempts.remember(id, parcel);
-        let token = Attempts::token(parcel);
-        self.departures.push_back(Departure::Parcel { peer, class, token, bytes });
+        let Some(next) = self.way_to(&peer) else {
+            self.delivery.handle(now, delivery::Event::Lost(parcel));
+            return;
+        };
+        self.attempts.remember(id, Attempt { parcel, to: peer, next });
+        let token = Load::Own(parcel).token();
+        self.departures.push_back(Departure::Parcel { peer: next, class, token, bytes });
     }
 
     pub(super) fn withdraw(&mut self, now: Moment, parcel: OutParcelNo) {
-        self.links.handle(now.mono, links::Event::Withdraw { token: Attempts::token(parcel) });
+        self.links.handle(now.mono, links::Event::Withdraw { token: Load::Own(parcel).token() });
     }
 
-    /// Passes word of a parcel on a link to delivery.
-    pub(super) fn on_token(&mut self, now: Moment, token: Token, event: impl Fn(OutParcelNo) -> delivery::Event) {
-        if token.0.is_multiple_of(2) {
-            self.delivery.handle(now, event(OutParcelNo(token.0 / 2)));
+    /// Passes word of a parcel on a link to whoever put it there.
+    pub(super) fn on_sent(&mut self, now: Moment, token: Token) {
+        if let Load::Own(parcel) = Load::of(token) {
+            self.delivery.handle(now, delivery::Event::Sent(parcel));
+        }
+    }
+
+    pub(super) fn on_got(&mut self, now: Moment, token: Token) {
+        match Load::of(token) {
+            Load::Own(parcel) => self.delivery.handle(now, delivery::Event::Got(parcel)),
+            Load::Relayed(no) => self.relay.handle(now.mono, relay::Event::Got(no)),
+            Load::Control(_) => {}
+        }
+    }
+
+    pub(super) fn on_lost(&mut self, now: Moment, token: Token) {
+        match Load::of(token) {
+            Load::Own(parcel) => {
+                self.delivery.handle(now, delivery::Event::Lost(parcel));
+                self.on_own_lost(parcel);
+            }
+            Load::Relayed(no) => self.relay.handle(now.mono, relay::Event::Lost(no)),
+            Load::Control(_) => {}
         }
     }
 
@@ -131,8 +195,12 @@ impl<S: Sealer> Engine<S> {
         let attempt = self.rng.next_u64();
         let (_, bytes) =
             Parcel::encode(peer.routing_id(), Class::Critical, attempt, &sealed.suite, sealed.body, CONTROL_SECONDS);
-        let token = self.attempts.control_token();
-        self.departures.push_back(Departure::Parcel { peer, class: Class::Critical, token, bytes });
+        // Without a way there is nothing to be done: whoever is to be told asks again.
+        if let Some(next) = self.way_to(&peer) {
+            self.attempts.controls += 1;
+            let token = Load::Control(self.attempts.controls).token();
+            self.departures.push_back(Departure::Parcel { peer: next, class: Class::Critical, token, bytes });
+        }
     }
 
     /// Sends the receipts that are due. Says whether there were any.

@@ -75,6 +75,16 @@ pub(crate) enum Effect {
     PeerUp { peer: PeerKey, kind: LinkKind, hello: Hello },
     /// A peer cannot be sent to any more, or has restarted: a `PeerUp` with the new boot follows then.
     PeerDown { peer: PeerKey },
+    /// A link has said hello; `round_trip` is measured, or guessed from how long that took.
+    LinkUp { link: LinkId, peer: PeerKey, round_trip: Duration },
+    /// A link that was up is not used any more.
+    LinkDown { link: LinkId },
+    /// A link is suspect: it owes an answer.
+    LinkSilent { link: LinkId },
+    /// A suspect link answers again.
+    LinkAnswers { link: LinkId },
+    /// A link's round trip has changed by a quarter, and by 2 ms at least.
+    RoundTrip { link: LinkId, round_trip: Duration },
     /// A whole parcel arrived.
     Parcel { link: LinkId, peer: PeerKey, class: Class, bytes: Bytes },
     /// A frame arrived that is for others to judge.

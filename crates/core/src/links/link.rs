@@ -27,6 +27,8 @@ use crate::wire::{Bye, Frame, FrameDecoder, Hello, MAX_FRAME_BYTES};
 const TRANSMIT_BYTES: u64 = 64 * 1024;
 /// The most answers and probes that wait for the writer.
 const MAX_SAY: usize = 8;
+/// Round trips that differ by less are the same.
+const LEAST_DIFFERENCE: Duration = Duration::from_millis(2);
 /// How long a goodbye may wait for the writer.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
 
@@ -69,6 +71,7 @@ pub(super) struct Link {
     pub(super) phase: Phase,
     pub(super) hello: Option<(Hello, Instant)>,
     pub(super) liveness: Liveness,
+    told_round_trip: Duration,
     pub(super) queue: Queue,
     dialled: bool,
     up_at: Instant,
@@ -135,6 +138,7 @@ impl Link {
             phase: Phase::Opening,
             hello: None,
             liveness: Liveness::new(now, opened.idle_interval),
+            told_round_trip: Duration::ZERO,
             queue: Queue::default(),
             dialled: opened.dialled,
             up_at: now,
@@ -303,7 +307,9 @@ impl Link {
                 Ok(whole) => Ok(whole.map(|(class, bytes)| Heard::Parcel(class, bytes))),
                 Err(_) => Err(Evidence::MalformedFrame),
             },
-            Frame::Refused { .. } | Frame::FindCard { .. } | Frame::CardFound { .. } => Ok(Some(Heard::Control(frame))),
+            Frame::Refused { .. } | Frame::FindCard { .. } | Frame::CardFound { .. } | Frame::Routing(_) => {
+                Ok(Some(Heard::Control(frame)))
+            }
             Frame::Skipped => Ok(None),
         }
     }
@@ -317,6 +323,19 @@ impl Link {
             return Err(Evidence::Flood);
         }
         Ok(())
+    }
+
+    /// Whether the round trip is another one than was told: by a quarter, and by more than chance.
+    pub(super) fn has_other_round_trip(&self) -> bool {
+        let (now, told) = (self.liveness.estimate(), self.told_round_trip);
+        let difference = now.abs_diff(told);
+        difference >= LEAST_DIFFERENCE && difference > told / 4
+    }
+
+    /// The round trip, to be told.
+    pub(super) fn tell_round_trip(&mut self) -> Duration {
+        self.told_round_trip = self.liveness.estimate();
+        self.told_round_trip
     }
 
     fn on_answer(&mut self, now: Instant, nonce: u64) {

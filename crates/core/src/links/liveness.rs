@@ -86,6 +86,11 @@ impl Liveness {
         self.smoothed
     }
 
+    /// The round trip, or what stands for it until one is measured.
+    pub(super) fn estimate(&self) -> Duration {
+        self.smoothed.unwrap_or(self.guessed)
+    }
+
     pub(super) fn smallest_round_trip(&self) -> Option<Duration> {
         self.smallest
     }

@@ -26,9 +26,12 @@ impl Neighbour {
         self.up.is_some()
     }
 
-    fn remove(&mut self, link: LinkId) {
+    /// Says whether it was one of them.
+    fn remove(&mut self, link: LinkId) -> bool {
+        let before = self.links.len();
         self.links.retain(|other| *other != link);
         self.incumbent.take_if(|incumbent| *incumbent == link);
+        self.links.len() < before
     }
 }
 
@@ -67,13 +70,19 @@ impl State {
     /// A link has said hello.
     pub(super) fn join(&mut self, peer: PeerKey, link: LinkId) {
         self.neighbours.entry(peer).or_default().links.push(link);
+        if let Some(known) = self.links.get_mut(&link) {
+            let round_trip = known.tell_round_trip();
+            self.effect(Effect::LinkUp { link, peer, round_trip });
+        }
         self.settle(peer);
     }
 
     /// A link has gone or lost. What it had not delivered is still to be taken back.
     pub(super) fn part(&mut self, peer: PeerKey, link: LinkId) {
-        if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-            neighbour.remove(link);
+        if let Some(neighbour) = self.neighbours.get_mut(&peer)
+            && neighbour.remove(link)
+        {
+            self.effect(Effect::LinkDown { link });
         }
     }
 

@@ -172,6 +172,7 @@ impl State {
                 Some(Silence::Probe) => self.probe(id),
                 Some(Silence::Suspect) => {
                     self.stats.suspects += 1;
+                    self.effect(Effect::LinkSilent { link: id });
                     self.take_back(id);
                     self.settle(peer);
                     self.probe(id);
@@ -229,10 +230,15 @@ impl State {
         self.stats.bytes_in += bytes.len() as u64;
         let was_suspect = link.on_bytes(now, bytes);
         if was_suspect {
+            self.effect(Effect::LinkAnswers { link: id });
             self.settle(peer);
         }
         while let Some(heard) = self.next_heard(id) {
             self.on_heard(id, peer, heard);
+        }
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.is_live() && link.has_other_round_trip()) {
+            let round_trip = link.tell_round_trip();
+            self.effect(Effect::RoundTrip { link: id, round_trip });
         }
         self.ready.insert(id);
         self.rearm(id);

@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tidings_crypto::PeerKey;
 
 use super::limits::{FieldLimit, within};
+use super::routing::{Routing, kind as routing_kind};
 use super::{FRAME_HEADER_BYTES, MAX_FRAME_BYTES, MAX_PARCEL_BYTES, proto};
 use crate::class::Class;
 use crate::ids::ParcelId;
@@ -68,6 +69,8 @@ pub enum Frame {
         /// An encoded `SignedCard`, not verified.
         card: Bytes,
     },
+    /// What routing says.
+    Routing(Routing),
     /// A kind of a later version that may be skipped.
     Skipped,
 }
@@ -187,6 +190,7 @@ impl Frame {
             Self::Refused { .. } => kind::REFUSED,
             Self::FindCard { .. } => kind::FIND_CARD,
             Self::CardFound { .. } => kind::CARD_FOUND,
+            Self::Routing(routing) => routing.kind(),
             Self::Skipped => kind::SKIPPABLE,
         }
     }
@@ -213,6 +217,7 @@ impl Frame {
                 append(out, &proto::FindCard { peer: Bytes::copy_from_slice(peer.as_bytes()), nonce: *nonce });
             }
             Self::CardFound { nonce, card } => append(out, &proto::CardFound { nonce: *nonce, card: card.clone() }),
+            Self::Routing(routing) => routing.encode_body(out),
             Self::Skipped => {}
         }
     }
@@ -241,6 +246,9 @@ impl Frame {
             kind::CARD_FOUND => {
                 let found: proto::CardFound = read(&body, &[]).ok_or(malformed)?;
                 Self::CardFound { nonce: found.nonce, card: found.card }
+            }
+            routing_kind::UPDATES..=routing_kind::WANT_ROUTES => {
+                Self::Routing(Routing::decode(kind, &body).ok_or(malformed)?)
             }
             skippable if skippable & kind::SKIPPABLE != 0 => Self::Skipped,
             got => return Err(FrameError::Kind { got }),
@@ -396,7 +404,7 @@ impl FrameDecoder {
     }
 }
 
-fn append(out: &mut BytesMut, message: &impl prost::Message) {
+pub(super) fn append(out: &mut BytesMut, message: &impl prost::Message) {
     message.encode_raw(out);
 }
 

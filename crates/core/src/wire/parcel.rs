@@ -139,6 +139,35 @@ impl Parcel {
     ///
     /// [`ParcelError`] if it is none, or of another version.
     pub fn decode(bytes: Bytes) -> Result<Self, ParcelError> {
+        Passage::decode(bytes)?.open()
+    }
+}
+
+/// A parcel as whoever carries it sees it: for whom, and not what is in it. Of any version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    /// BLAKE3 of the fixed header and the body.
+    pub id: ParcelId,
+    /// Its recipient.
+    pub to: RoutingId,
+    /// How urgent it is.
+    pub class: Class,
+    /// Seconds of its lifetime that are left.
+    pub left_seconds: u32,
+    /// Links it may still cross, this one included.
+    pub ttl: u32,
+    fixed_header: Bytes,
+    body: Bytes,
+    header: proto::FixedHeader,
+}
+
+impl Passage {
+    /// Reads what a carrier needs to know.
+    ///
+    /// # Errors
+    ///
+    /// [`ParcelError`] if it is no parcel.
+    pub fn decode(bytes: Bytes) -> Result<Self, ParcelError> {
         let malformed = |part| ParcelError::Malformed { part };
         let limits = [
             FieldLimit { tag: 1, count: 1, bytes: MAX_FIXED_HEADER_BYTES },
@@ -152,7 +181,28 @@ impl Parcel {
         if !within(&parcel.fixed_header, &[]) {
             return Err(malformed("its fixed header"));
         }
-        let header = proto::FixedHeader::decode(parcel.fixed_header).map_err(|_| malformed("its fixed header"))?;
+        let header =
+            proto::FixedHeader::decode(parcel.fixed_header.clone()).map_err(|_| malformed("its fixed header"))?;
+        Ok(Self {
+            id,
+            to: RoutingId(array(&header.to).ok_or(malformed("its recipient"))?),
+            class: Class::from_wire(header.class).ok_or(malformed("its class"))?,
+            left_seconds: parcel.left_seconds,
+            ttl: parcel.ttl,
+            fixed_header: parcel.fixed_header,
+            body: parcel.body,
+            header,
+        })
+    }
+
+    /// Reads the rest, which is for the recipient.
+    ///
+    /// # Errors
+    ///
+    /// [`ParcelError`] if it makes no sense, or is of another version.
+    pub fn open(self) -> Result<Parcel, ParcelError> {
+        let malformed = |part| ParcelError::Malformed { part };
+        let header = &self.header;
         let clear = header.clear.as_ref().ok_or(malformed("its clear part"))?;
         let sender = PeerKey::from_bytes(array(&clear.sender).ok_or(malformed("its sender"))?);
         let suite = match (header.version, header.suite) {
@@ -163,15 +213,28 @@ impl Parcel {
             },
             (version, suite) => return Err(ParcelError::Version { version, suite }),
         };
-        Ok(Self {
-            id,
-            to: RoutingId(array(&header.to).ok_or(malformed("its recipient"))?),
-            class: Class::from_wire(header.class).ok_or(malformed("its class"))?,
+        Ok(Parcel {
+            id: self.id,
+            to: self.to,
+            class: self.class,
             suite,
-            body: parcel.body,
-            left_seconds: parcel.left_seconds,
-            ttl: parcel.ttl,
+            body: self.body,
+            left_seconds: self.left_seconds,
+            ttl: self.ttl,
         })
+    }
+
+    /// Its size, but for a few bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a parcel is never empty")]
+    pub fn len(&self) -> usize {
+        self.fixed_header.len() + self.body.len()
+    }
+
+    /// Encodes it for the next hop, with this lifetime left: header and body as they came.
+    pub fn onward(&self, left_seconds: u32) -> Bytes {
+        let (fixed_header, body) = (self.fixed_header.clone(), self.body.clone());
+        let parcel = proto::Parcel { fixed_header, body, left_seconds, ttl: self.ttl.saturating_sub(1) };
+        Bytes::from(parcel.encode_to_vec())
     }
 }
 

@@ -85,6 +85,88 @@ pub struct CardFound {
     #[prost(bytes = "bytes", tag = "2")]
     pub card: ::prost::bytes::Bytes,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RouteUpdates {
+    /// what was said before on this link means nothing any more
+    #[prost(bool, tag = "1")]
+    pub restart: bool,
+    /// at most 256
+    #[prost(message, repeated, tag = "2")]
+    pub updates: ::prost::alloc::vec::Vec<RouteUpdate>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RouteUpdate {
+    /// names the destination on this link, below 4,096
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// 0 … 254; 255: unreachable
+    #[prost(uint32, tag = "2")]
+    pub cost: u32,
+    /// links to the destination
+    #[prost(uint32, tag = "3")]
+    pub hops: u32,
+    /// 16 bytes, the value of the announcement's chain at this cost
+    #[prost(bytes = "bytes", tag = "4")]
+    pub chain: ::prost::bytes::Bytes,
+    /// The rest stands in the first update under an index, and whenever the announcement is another.
+    ///
+    /// 16 bytes, routing id
+    #[prost(bytes = "bytes", tag = "5")]
+    pub to: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "6")]
+    pub boot: u64,
+    #[prost(uint64, tag = "7")]
+    pub seq: u64,
+    /// 16 bytes, hash
+    #[prost(bytes = "bytes", tag = "8")]
+    pub announcement: ::prost::bytes::Bytes,
+    /// relayed seconds since it was signed
+    #[prost(uint32, tag = "9")]
+    pub age_s: u32,
+    /// the announcement follows without being asked for
+    #[prost(bool, tag = "10")]
+    pub follows: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WantAnnouncements {
+    /// at most 256 of 16 bytes
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub hashes: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnnouncementFound {
+    /// an encoded SignedAnnouncement, at most 1,280 bytes
+    #[prost(bytes = "bytes", tag = "1")]
+    pub announcement: ::prost::bytes::Bytes,
+}
+/// Asks the destination for a newer announcement.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeqRequest {
+    /// 16 bytes, routing id
+    #[prost(bytes = "bytes", tag = "1")]
+    pub to: ::prost::bytes::Bytes,
+    /// at least this boot …
+    #[prost(uint64, tag = "2")]
+    pub boot: u64,
+    /// … and in this boot at least this seq
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+    /// links it may still cross
+    #[prost(uint32, tag = "4")]
+    pub ttl: u32,
+}
+/// What the sender has announced on this link and not retracted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RouteDigest {
+    /// 16 bytes
+    #[prost(bytes = "bytes", tag = "1")]
+    pub digest: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+/// Asks for everything again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WantRoutes {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Parcel {
     /// an encoded FixedHeader, opaque to a relay

@@ -10,5 +10,6 @@ mod hostile;
 mod limits;
 mod net;
 mod restart;
+mod routed;
 mod stream;
 mod tell;

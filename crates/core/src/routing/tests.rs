@@ -1,0 +1,4 @@
+//! Routing alone, in virtual time.
+
+mod convergence;
+mod net;
