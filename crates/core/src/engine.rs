@@ -12,6 +12,7 @@ mod contacts;
 mod departures;
 mod errands;
 mod gate;
+mod shape;
 mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,7 @@ use crate::record::{Contact, Invite, Record, Snapshot};
 use crate::relay;
 use crate::routing;
 use crate::sessions;
+use crate::topology::{self, Graph, Metrics};
 use crate::time::{AgeClock, Instant, Now};
 use crate::trust;
 use crate::view::{Counters, PeerView, View};
@@ -49,6 +51,8 @@ pub struct Config {
     pub routing: routing::Config,
     /// Relaying: how much is held for others.
     pub relay: relay::Config,
+    /// Topology: which links are wanted.
+    pub topology: topology::Config,
     /// Delivery: quotas and retries.
     pub delivery: delivery::Config,
 }
@@ -64,6 +68,8 @@ pub struct Told {
 
 /// The clocks are stored and old records forgotten this often.
 const HOURLY: Duration = Duration::from_hours(1);
+/// What links carry and lose is counted this often.
+const MEASURED: Duration = Duration::from_mins(1);
 
 /// The protocol of one node.
 pub struct Engine<S: Sealer> {
@@ -78,6 +84,7 @@ pub struct Engine<S: Sealer> {
     links: links::State,
     routing: routing::State,
     relay: relay::State,
+    topology: topology::State,
     sessions: sessions::State<S>,
     delivery: delivery::State,
     trust: trust::State,
@@ -91,6 +98,7 @@ pub struct Engine<S: Sealer> {
     errands: errands::Errands,
     attempts: departures::Attempts,
     ways: ways::Ways,
+    wants: shape::Wants,
     stopping: bool,
     parcels_received: u64,
     parcels_refused: u64,
@@ -131,7 +139,8 @@ impl<S: Sealer> Engine<S> {
             rng.fill_bytes(&mut seed);
             seed
         };
-        let (link_seed, delivery_seed, routing_seed) = (seeds(), seeds(), seeds());
+        let (link_seed, delivery_seed, routing_seed, topology_seed) = (seeds(), seeds(), seeds(), seeds());
+        let shape = topology::Config { no_dial: config.links.no_dial, ..config.topology };
         let link_config = links::Config { name: config.name.clone(), ..config.links };
         let cards = snapshot.cards.iter().filter_map(|(_, bytes)| SignedCard::verify(bytes).ok()).collect();
         let delivery_now = clock.age(now.mono);
@@ -143,6 +152,7 @@ impl<S: Sealer> Engine<S> {
             links: links::State::new(link_config, own, boot, link_seed),
             routing: routing::State::new(config.routing, own, boot, routing_seed),
             relay: relay::State::new(config.relay),
+            topology: topology::State::new(shape, own, now.mono, topology_seed),
             sessions: sessions::State::new(sealer, own, cards, &snapshot.sessions),
             delivery: delivery::State::new(config.delivery, own, boot, &snapshot, delivery_now, delivery_seed),
             trust: trust::State::default(),
@@ -155,6 +165,7 @@ impl<S: Sealer> Engine<S> {
             errands: errands::Errands::default(),
             attempts: departures::Attempts::default(),
             ways: ways::Ways::default(),
+            wants: shape::Wants::default(),
             stopping: false,
             parcels_received: 0,
             parcels_refused: 0,
@@ -175,14 +186,12 @@ impl<S: Sealer> Engine<S> {
             engine.records.push(Record::Account(account));
         }
         for (peer, addresses) in snapshot.book {
+            engine.topology.handle(now.mono, topology::Event::Known { peer, reach: topology::Reach::Address });
             engine.links.handle(now.mono, links::Event::Book { peer, addresses });
-        }
-        for peer in engine.contacts.keys().copied().collect::<Vec<_>>() {
-            engine.links.handle(now.mono, links::Event::Wanted { peer, wanted: true });
         }
         let moment = engine.moment(now);
         for peer in engine.contacts.keys().copied().collect::<Vec<_>>() {
-            engine.prefer(moment, peer, false);
+            engine.on_contact(moment, peer);
         }
         engine.renew_card(moment);
         engine.settle(moment);
@@ -211,8 +220,7 @@ impl<S: Sealer> Engine<S> {
             Input::Bytes { link, bytes } => self.links.handle(mono, links::Event::Bytes { link, bytes }),
             Input::Writable { link, bytes } => self.links.handle(mono, links::Event::Writable { link, bytes }),
             Input::Discovered { peer, addresses, source } => {
-                let age = moment.age;
-                self.links.handle(mono, links::Event::Discovered { peer, addresses, source, age });
+                self.on_addresses(moment, peer, addresses, source);
             }
             Input::DialFailed { dial, reason } => {
                 self.links.handle(mono, links::Event::DialFailed { dial, reason });
@@ -233,7 +241,7 @@ impl<S: Sealer> Engine<S> {
         let now = self.next_hourly;
         let delivery = self.delivery.next_deadline(|age| self.clock.instant_of_age(age));
         let (routing, relay) = (self.routing.next_deadline(), self.relay.next_deadline());
-        let ways = [routing, relay, self.ways.next_deadline(), self.unsettled];
+        let ways = [routing, relay, self.topology.next_deadline(), self.ways.next_deadline(), self.unsettled];
         let all = [Some(now), self.links.next_deadline(), delivery, self.finds.next_deadline()];
         all.into_iter().chain(ways).flatten().min()
     }
@@ -246,6 +254,21 @@ impl<S: Sealer> Engine<S> {
     /// This node's card, encoded and signed.
     pub fn own_card(&self) -> &Bytes {
         self.sessions.own_card()
+    }
+
+    /// The island as this node knows it: from its own links and what others tell of theirs.
+    pub fn graph(&self) -> Graph {
+        self.topology.graph()
+    }
+
+    /// The figures of that graph. Costs shortest paths from up to 256 nodes: not for every second.
+    pub fn metrics(&self) -> Metrics {
+        self.topology.metrics()
+    }
+
+    /// Whom what is for a peer goes to, by its best route alone.
+    pub fn next_hop(&self, peer: &PeerKey) -> Option<PeerKey> {
+        self.routing.next_hops(&peer.routing_id()).best.map(|hop| hop.peer)
     }
 
     /// What it knows.
@@ -277,6 +300,7 @@ impl<S: Sealer> Engine<S> {
             peers,
             routes: self.route_views(),
             contacts: self.contacts.values().cloned().collect(),
+            topology: self.topology_view(),
             routing: self.routing.stats(),
             relay: self.relay.stats(),
             counters: self.counters(),
@@ -298,6 +322,11 @@ impl<S: Sealer> Engine<S> {
         self.delivery.handle(now, delivery::Event::Tick);
         self.find_cards_due(now);
         self.ways_due(now);
+        self.topology.handle(now.mono, topology::Event::Tick);
+        if now.mono >= self.wants.next_measure {
+            self.wants.next_measure = now.mono + MEASURED;
+            self.measure_links(now);
+        }
         if now.mono >= self.next_hourly {
             self.next_hourly = now.mono + HOURLY;
             self.own_card_renewals = 0;
@@ -311,6 +340,7 @@ impl<S: Sealer> Engine<S> {
 
     /// Passes effects between the modules until all are quiet, then closes the batch and lets go what may leave.
     fn settle(&mut self, now: Moment) {
+        self.judge(now);
         loop {
             if let Some(effect) = self.links.poll_effect() {
                 self.on_links(now, effect);
@@ -318,6 +348,8 @@ impl<S: Sealer> Engine<S> {
                 self.on_routing(now, effect);
             } else if let Some(effect) = self.relay.poll_effect() {
                 self.on_relay(now, effect);
+            } else if let Some(effect) = self.topology.poll_effect() {
+                self.on_topology(now, effect);
             } else if let Some(effect) = self.delivery.poll_effect() {
                 self.on_delivery(now, effect);
             } else if !self.answer_receipts(now) && !self.resend_stranded(now) {
@@ -346,7 +378,7 @@ impl<S: Sealer> Engine<S> {
                 break;
             }
         }
-        self.unsettled = (self.routing.has_effects() || self.ways.has_stranded()).then_some(now.mono);
+        self.unsettled = (self.routing.has_effects() || self.topology.has_effects() || self.ways.has_stranded()).then_some(now.mono);
     }
 
     fn close_batch(&mut self, now: Moment) {
@@ -374,7 +406,7 @@ impl<S: Sealer> Engine<S> {
             Effect::PeerUp { peer, kind, hello } => {
                 self.on_hello(now, peer, &hello);
                 self.event(Event::NeighbourUp { peer, name: hello.name, kind });
-                self.on_neighbour(peer);
+                self.on_neighbour(now, peer);
                 self.delivery.handle(now, delivery::Event::Reachable(peer));
             }
             Effect::PeerDown { peer } => {
@@ -382,6 +414,7 @@ impl<S: Sealer> Engine<S> {
                 self.event(Event::NeighbourDown { peer });
                 self.on_neighbour_gone(now, peer);
             }
+            Effect::Unreached { peer } => self.topology.handle(now.mono, topology::Event::DialFailed { peer }),
             Effect::LinkUp { link, peer, round_trip } => self.on_link_up(now, link, peer, round_trip),
             Effect::LinkDown { link } => self.on_link_down(now, link),
             Effect::LinkSilent { link } => self.routing.handle(now.mono, routing::Event::Silent { link }),
@@ -418,9 +451,7 @@ impl<S: Sealer> Engine<S> {
             Effect::Withdraw(parcel) => self.withdraw(now, parcel),
             Effect::State { peer, controls } => self.state(peer, &controls),
             Effect::Wanted(peer, wanted) => {
-                self.prefer(now, peer, wanted);
-                let wanted = wanted || self.contacts.contains_key(&peer);
-                self.links.handle(now.mono, links::Event::Wanted { peer, wanted });
+                self.on_wanted(now, peer, wanted);
             }
             Effect::Accepted(command, results) => self.reply(command, Reply::Submitted(results)),
             Effect::Consumed(command, unknown) => self.reply(command, Reply::Consumed { unknown }),
@@ -440,6 +471,7 @@ impl<S: Sealer> Engine<S> {
 
     fn misconduct(&mut self, peer: PeerKey, evidence: trust::Evidence) {
         self.trust.note(peer, evidence);
+        self.wants.judged.insert(peer);
         self.event(Event::Misconduct { peer, evidence });
     }
 

@@ -9,6 +9,7 @@ use crate::ids::{BatchNo, CommandId, DialId, LinkId, LoadId, MessageId};
 use crate::links::{Address, LinkKind, Source};
 use crate::message::Submission;
 use crate::record::Loaded;
+use crate::topology::Kind;
 
 /// Something that happened; docs/spec/engine.md §3.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +128,10 @@ pub enum Command {
         /// The local name; `None` takes the one in the invite.
         name: Option<String>,
     },
+    /// Lay links in this shape from now on.
+    SetTopology(Kind),
+    /// Tell everybody this about the node, in place of what it told before: at most 8 `key=value` of at most 32 bytes.
+    SetLabels(Vec<String>),
     /// Close all links and take none.
     Pause,
     /// Take and dial links again.

@@ -93,6 +93,13 @@ pub enum Reply {
 pub enum Event {
     /// Messages arrived and are durable; the first stands at `at`, the others follow by one.
     Received(InboxBatch),
+    /// Links are laid in another shape from now on.
+    Topology {
+        /// Which.
+        kind: crate::topology::Kind,
+        /// Why, with figures.
+        reason: String,
+    },
     /// A message that waited for parts or a predecessor can be read from the inbox at this place.
     Released(At),
     /// A receipt says that messages are on the recipient's disk. Not yet durable here: the resumable

@@ -128,6 +128,10 @@ impl State {
         self.effects.pop_front()
     }
 
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// When to call [`Self::handle`] with [`Event::Tick`] at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.timers.values().min().copied()

@@ -8,6 +8,7 @@ use tidings_crypto::PeerKey;
 use crate::ids::LinkId;
 use crate::links::{Address, LinkKind};
 use crate::record::Contact;
+use crate::topology::Kind;
 use crate::trust::Evidence;
 
 /// A picture of the engine at one moment.
@@ -23,10 +24,25 @@ pub struct View {
     pub counters: Counters,
     /// Counts of links since the start.
     pub links: crate::links::Stats,
+    /// Which links are wanted, and why.
+    pub topology: TopologyView,
     /// Counts of routing.
     pub routing: crate::routing::Stats,
     /// Counts of what was carried for others.
     pub relay: crate::relay::Stats,
+}
+
+/// Which links a node wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopologyView {
+    /// What a person chose.
+    pub kind: Kind,
+    /// The shape in which links are laid now: another one than `kind` where that is `adaptive`.
+    pub shape: Kind,
+    /// Why it is this one.
+    pub reason: String,
+    /// Counts of topology.
+    pub stats: crate::topology::Stats,
 }
 
 /// The way to a peer.

@@ -256,8 +256,7 @@ impl<S: Sealer> Engine<S> {
             return;
         }
         self.records.push(Record::Card { peer, card: bytes });
-        let discovered = links::Event::Discovered { peer: Some(peer), addresses, source: Source::Card, age: now.age };
-        self.links.handle(now.mono, discovered);
+        self.on_addresses(now, Some(peer), addresses, Source::Card);
         if let Some((session, _)) = session
             && self.sessions.current(&peer).is_none()
         {

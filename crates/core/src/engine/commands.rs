@@ -31,6 +31,17 @@ impl<S: Sealer> Engine<S> {
             Command::RemoveContact(peer) => self.remove_contact(now, command, peer),
             Command::CreateInvite { lifetime } => self.create_invite(now, command, lifetime),
             Command::AcceptInvite { invite, name } => self.accept_invite(now, command, &invite, name),
+            Command::SetTopology(kind) => {
+                self.set_topology(now, kind);
+                self.reply(command, Reply::Done);
+            }
+            Command::SetLabels(labels) => {
+                let reply = match self.set_labels(now, labels) {
+                    Ok(()) => Reply::Done,
+                    Err(refusal) => Reply::Refused(refusal),
+                };
+                self.reply(command, reply);
+            }
             Command::Pause => self.links_command(now, command, links::Event::Pause),
             Command::Resume => self.links_command(now, command, links::Event::Resume),
             Command::Stop => {

@@ -9,7 +9,7 @@ use super::Engine;
 use crate::class::Class;
 use crate::delivery::{self, Moment};
 use crate::ids::CommandId;
-use crate::links::{self, Address, Source};
+use crate::links::{Address, Source};
 use crate::message::{MAX_LIFETIME, MAX_NAME_BYTES, Refusal, Submission};
 use crate::output::{Event, Reply};
 use crate::record::{Contact, Invite, Record};
@@ -68,7 +68,7 @@ impl<S: Sealer> Engine<S> {
         };
         self.contacts.insert(peer, contact.clone());
         self.records.push(Record::Contact(contact.clone()));
-        self.links.handle(now.mono, links::Event::Wanted { peer, wanted: true });
+        self.on_contact(now, peer);
         self.event(Event::Contact(contact.clone()));
         Ok(contact)
     }
@@ -95,8 +95,7 @@ impl<S: Sealer> Engine<S> {
     pub(super) fn remove_contact(&mut self, now: Moment, command: CommandId, peer: PeerKey) {
         let reply = if self.contacts.remove(&peer).is_some() {
             self.records.push(Record::ContactRemoved { peer });
-            let wanted = self.delivery.waiting_for(&peer) > 0;
-            self.links.handle(now.mono, links::Event::Wanted { peer, wanted });
+            self.on_contact(now, peer);
             Reply::Done
         } else {
             Reply::Refused(Refusal::Unknown)
@@ -142,8 +141,7 @@ impl<S: Sealer> Engine<S> {
         }
         self.learn_card(now, card);
         let contact = self.put_contact(now, peer, name, None)?;
-        let discovered = links::Event::Discovered { peer: Some(peer), addresses, source: Source::Person, age: now.age };
-        self.links.handle(now.mono, discovered);
+        self.on_addresses(now, Some(peer), addresses, Source::Person);
         let introduction = Submission {
             to: peer,
             class: Class::High,

@@ -4,19 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tidings_crypto::{PeerKey, RoutingId, Sealer, SignedAnnouncement};
+use tidings_crypto::{MAX_LABEL_BYTES, MAX_LABELS, PeerKey, RoutingId, Sealer, SignedAnnouncement};
 
 use super::Engine;
 use super::departures::{Departure, Load};
 use crate::delivery::{self, Moment};
 use crate::ids::LinkId;
 use crate::links;
+use crate::message::Refusal;
 use crate::record::Record;
 use crate::relay;
 use crate::routing::cost::{LinkCost, Measured};
 use crate::routing::{self, NextHop, Preference};
 use crate::time::Instant;
-use crate::view::RouteView;
+use crate::topology;
+use crate::view::{RouteView, TopologyView};
 use crate::wire::{Frame, RefusedReason};
 
 /// A measurement that says something else is looked at again after so long: a cost changes only by what lasts.
@@ -141,17 +143,21 @@ impl<S: Sealer> Engine<S> {
             card_seq: self.own_card_seq,
             power: self.told.power,
             labels: self.told.labels.clone(),
-            ..routing::Facts::default()
+            capabilities: self.wants.capabilities(),
+            topics: Vec::new(),
+            neighbours: self.wants.neighbours.clone(),
         };
         self.routing.handle(now.mono, routing::Event::Facts(facts));
     }
 
-    pub(super) fn on_neighbour(&mut self, peer: PeerKey) {
+    pub(super) fn on_neighbour(&mut self, now: Moment, peer: PeerKey) {
+        self.topology.handle(now.mono, topology::Event::Linked { peer });
         self.ways.neighbours.insert(peer.routing_id(), peer);
     }
 
     /// A neighbour is gone; there may be another way to it.
     pub(super) fn on_neighbour_gone(&mut self, now: Moment, peer: PeerKey) {
+        self.topology.handle(now.mono, topology::Event::Unlinked { peer });
         self.ways.neighbours.remove(&peer.routing_id());
         self.delivery.handle(now, delivery::Event::Unreachable(peer));
         if self.way_to(&peer).is_some() {
@@ -161,11 +167,11 @@ impl<S: Sealer> Engine<S> {
 
     /// Whom to hand what is for a peer: itself, else the next hop of the best route.
     pub(super) fn way_to(&self, peer: &PeerKey) -> Option<PeerKey> {
-        if self.links.is_up(peer) { Some(*peer) } else { self.next_hop(&peer.routing_id(), &[]) }
+        if self.links.is_up(peer) { Some(*peer) } else { self.next_but(&peer.routing_id(), &[]) }
     }
 
     /// The best next hop that is none of these.
-    fn next_hop(&self, to: &RoutingId, except: &[PeerKey]) -> Option<PeerKey> {
+    fn next_but(&self, to: &RoutingId, except: &[PeerKey]) -> Option<PeerKey> {
         let direct = self.ways.neighbours.get(to).copied();
         let hops = self.routing.next_hops(to);
         let routed = [hops.best, hops.second].into_iter().flatten().map(|hop| hop.peer);
@@ -192,8 +198,12 @@ impl<S: Sealer> Engine<S> {
                 self.routing.handle(now.mono, routing::Event::Verified { hash, announcement });
             }
             Effect::Route { peer, next } => self.on_route(now, peer, next),
-            Effect::Announced(announcement) => self.on_announced(now, &announcement),
+            Effect::Announced(announcement) => {
+                self.on_facts(now, &announcement);
+                self.on_announced(now, &announcement);
+            }
             Effect::Forgotten { peer } => {
+                self.topology.handle(now.mono, topology::Event::Forgotten { peer });
                 if !self.links.is_up(&peer) {
                     self.sessions.vouch(peer, None);
                 }
@@ -208,6 +218,11 @@ impl<S: Sealer> Engine<S> {
             Some(next) => self.ways.routed.insert(peer, next.peer),
             None => self.ways.routed.remove(&peer),
         };
+        match (before, next) {
+            (None, Some(_)) => self.topology.handle(now.mono, topology::Event::Routed { peer }),
+            (Some(_), None) => self.topology.handle(now.mono, topology::Event::Unrouted { peer }),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
         if self.links.is_up(&peer) {
             return;
         }
@@ -245,6 +260,29 @@ impl<S: Sealer> Engine<S> {
         self.routing.handle(now.mono, routing::Event::Prefer { peer, preference });
     }
 
+    /// Tells everybody something else about this node.
+    pub(super) fn set_labels(&mut self, now: Moment, labels: Vec<String>) -> Result<(), Refusal> {
+        if labels.len() > MAX_LABELS {
+            return Err(Refusal::TooLarge { what: "labels", limit: MAX_LABELS });
+        }
+        if labels.iter().any(|label| label.len() > MAX_LABEL_BYTES) {
+            return Err(Refusal::TooLarge { what: "label", limit: MAX_LABEL_BYTES });
+        }
+        self.told.labels = labels;
+        self.announce(now);
+        Ok(())
+    }
+
+    pub(super) fn topology_view(&self) -> TopologyView {
+        let topology = &self.topology;
+        TopologyView {
+            kind: topology.kind(),
+            shape: topology.shape(),
+            reason: topology.reason().to_owned(),
+            stats: topology.stats(),
+        }
+    }
+
     pub(super) fn route_views(&self) -> Vec<RouteView> {
         let view = |(peer, best): (PeerKey, NextHop)| {
             let second = self.routing.next_hops(&peer.routing_id()).second;
@@ -259,7 +297,7 @@ impl<S: Sealer> Engine<S> {
         use relay::Effect;
         match effect {
             Effect::Route { no, to, except } => {
-                let next = self.next_hop(&to, &except);
+                let next = self.next_but(&to, &except);
                 self.relay.handle(now.mono, relay::Event::Next { no, next });
             }
             Effect::Send { no, next, class, bytes } => {

@@ -16,6 +16,8 @@ pub struct Config {
     /// limit for everybody. A link holds at most the bounds of spec §9, about 12.4 MiB, while both directions
     /// are full.
     pub max_links: usize,
+    /// Links up to which everybody on the local network is dialled; beyond it only those that somebody wants.
+    pub nearby_links: usize,
     /// Dials under way at once. A dial that hangs costs the runtime a socket for its timeout.
     pub max_dials: usize,
     /// Dial only addresses that a person gave.
@@ -29,6 +31,7 @@ impl Default for Config {
             capabilities: Vec::new(),
             idle_interval: Duration::from_secs(15),
             max_links: 128,
+            nearby_links: 3,
             max_dials: 32,
             no_dial: false,
         }

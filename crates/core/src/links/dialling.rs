@@ -251,6 +251,11 @@ impl Plan {
         self.next_address = Some(now + STAGGER);
     }
 
+    /// Whether every address of the round has been tried.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.rest.is_empty() && self.under_way == 0
+    }
+
     /// A dial failed: the next address need not wait.
     pub(super) fn on_failed(&mut self, now: Instant) {
         if self.next_address.is_some() {

@@ -75,6 +75,8 @@ pub(crate) enum Effect {
     PeerUp { peer: PeerKey, kind: LinkKind, hello: Hello },
     /// A peer cannot be sent to any more, or has restarted: a `PeerUp` with the new boot follows then.
     PeerDown { peer: PeerKey },
+    /// Every address of a peer was tried in vain.
+    Unreached { peer: PeerKey },
     /// A link has said hello; `round_trip` is measured, or guessed from how long that took.
     LinkUp { link: LinkId, peer: PeerKey, round_trip: Duration },
     /// A link that was up is not used any more.

@@ -64,7 +64,7 @@ impl State {
         if !is_reason && !self.dialling.plans.contains_key(&target) {
             return;
         }
-        let has_room = self.links.len() < self.config.max_links;
+        let has_room = self.links.len() < self.config.nearby_links.min(self.config.max_links);
         let pause = courtesy(&self.own, &peer, &mut self.rng);
         let now = self.now;
         let Ok(plan) = self.dialling.plan(&target) else {
@@ -319,7 +319,14 @@ impl State {
         let now = self.now;
         if let Some(plan) = self.dialling.plans.get_mut(&dial.target) {
             plan.on_failed(now);
+            let exhausted = plan.is_exhausted();
             self.arm(&dial.target);
+            if let Target::Peer(peer) = dial.target
+                && exhausted
+                && !self.is_up(&peer)
+            {
+                self.effect(Effect::Unreached { peer });
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidings_crypto::{AnnouncementHash, ChainValue, PeerKey, RoutingId};
 
 use super::bucket::Bucket;
+use super::config::URGENT;
 use crate::time::Instant;
 use crate::wire::{MAX_INDICES, Named, UNREACHABLE, Version};
 
@@ -68,7 +69,7 @@ pub(super) struct News {
     pub(super) lazy: BTreeSet<RoutingId>,
     /// Of those, whose announcement the neighbour has asked for.
     pub(super) asked: BTreeSet<RoutingId>,
-    pub(super) urgent_at: Instant,
+    pub(super) pace: Bucket,
     pub(super) lazy_at: Instant,
     /// Whether what is said next begins anew.
     pub(super) restart: bool,
@@ -177,7 +178,7 @@ impl News {
         match (self.urgent.is_empty() && !self.restart, self.lazy.is_empty()) {
             (true, true) => None,
             (true, false) => Some(self.lazy_at),
-            (false, _) => Some(self.urgent_at),
+            (false, _) => Some(self.pace.ready_at(URGENT)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidings_crypto::{AnnouncementHash, ChainValue, RoutingId};
 
-use super::config::{LAZY_PAUSE, UPDATES_SENT, URGENT_PAUSE};
+use super::config::{LAZY_PAUSE, UPDATES_SENT, URGENT};
 use super::link::{Announced, Link, Urgency};
 use super::{State, Timer};
 use crate::ids::LinkId;
@@ -104,7 +104,6 @@ impl State {
         let due: Vec<LinkId> = self.links.iter().filter(|(_, link)| !link.news.is_empty()).map(|(id, _)| *id).collect();
         for id in due {
             self.say(id);
-            // What was retracted may be forgotten now.
             if let Some(due) = self.next_news(id) {
                 self.timers.set_at_latest(Timer::News(id), due);
             }
@@ -123,8 +122,11 @@ impl State {
             return;
         }
         let Some(link) = self.links.get_mut(&id) else { return };
-        let mut news = std::mem::take(&mut link.news.urgent);
-        link.news.urgent_at = now + URGENT_PAUSE;
+        let mut news = BTreeSet::new();
+        if link.news.restart || !link.news.urgent.is_empty() {
+            link.news.pace.take(now, URGENT);
+            news.append(&mut link.news.urgent);
+        }
         if link.news.lazy_at <= now {
             news.append(&mut link.news.lazy);
             link.news.lazy_at = now + LAZY_PAUSE;

@@ -1,4 +1,5 @@
 //! Routing alone, in virtual time.
 
+mod churn;
 mod convergence;
 mod net;

@@ -1,22 +1,27 @@
 //! How what no route leads to is joined again; docs/spec/topology.md §2.4.
 
+use std::collections::BTreeSet;
+
 use tidings_crypto::PeerKey;
 
 use super::config::{BRIDGE_PAUSE, BRIDGE_SHARE, JUDGED_TIME, LONGEST_BRIDGE_PAUSE};
 use super::peers::Peer;
 use super::{State, Timer};
 
-/// The dial that bridges, and how often there is one.
+/// The most peers dialled at once to bridge: one, and others beside those that are slow to answer.
+const MAX_TARGETS: usize = 4;
+
+/// The dials that bridge, and how often there is one.
 #[derive(Debug, Default)]
 pub(super) struct Bridging {
-    target: Option<PeerKey>,
+    targets: BTreeSet<PeerKey>,
     /// Dials in a row that led nowhere.
     failures: u32,
 }
 
 impl Bridging {
-    pub(super) fn target(&self) -> Option<PeerKey> {
-        self.target
+    pub(super) fn dials(&self, peer: &PeerKey) -> bool {
+        self.targets.contains(peer)
     }
 }
 
@@ -53,43 +58,50 @@ impl State {
 
     /// Dials one peer that is apart: at random, and rather one that has not failed to answer.
     pub(super) fn bridge(&mut self) {
-        if self.bridging.target.is_none() {
+        let now = self.now;
+        let waits = |key: &PeerKey| self.peers.get(key).is_some_and(|peer| peer.is_dialling(now));
+        let targets = &self.bridging.targets;
+        if targets.len() < MAX_TARGETS && !targets.iter().any(waits) {
             let apart = |patient: bool| {
                 let apart = self.peers.iter().filter(|(key, peer)| self.is_apart(key, peer));
-                apart.filter(move |(_, peer)| peer.is_missing() == patient && peer.dial.is_none())
+                let apart = apart.filter(move |(_, peer)| peer.is_missing() == patient && peer.dial.is_none());
+                apart.map(|(key, _)| *key).collect::<Vec<_>>()
             };
-            let patient = apart(true).next().is_some();
-            let count = apart(patient).count() as u64;
-            if count == 0 {
+            let mut apart_now = apart(true);
+            if apart_now.is_empty() {
+                apart_now = apart(false);
+            }
+            if apart_now.is_empty() {
                 return;
             }
-            let keys: Vec<_> = apart(patient).map(|(key, _)| *key).collect();
-            let drawn = usize::try_from(self.draw(count)).unwrap_or_default();
-            self.bridging.target = keys.get(drawn).copied();
+            let drawn = usize::try_from(self.draw(apart_now.len() as u64)).unwrap_or_default();
+            self.bridging.targets.insert(apart_now[drawn]);
             self.stats.bridges += 1;
             self.look_soon();
         }
         self.set_bridge();
     }
 
-    /// Somebody else has joined what this node was about to.
-    pub(super) fn end_bridge(&mut self) {
-        let Some(target) = self.bridging.target else { return };
-        if self.peers.get(&target).is_none_or(Peer::is_alive) {
-            self.bridging = Bridging::default();
+    /// Forgets what somebody else has joined meanwhile.
+    pub(super) fn end_bridges(&mut self) {
+        let alive = |key: &PeerKey| self.peers.get(key).is_none_or(Peer::is_alive);
+        let (joined, apart) = std::mem::take(&mut self.bridging.targets).into_iter().partition(alive);
+        let joined: BTreeSet<PeerKey> = joined;
+        self.bridging.targets = apart;
+        if !joined.is_empty() {
+            self.bridging.failures = 0;
         }
     }
 
     pub(super) fn on_bridged(&mut self, key: &PeerKey) {
-        if self.bridging.target == Some(*key) {
-            self.bridging = Bridging::default();
+        if self.bridging.targets.remove(key) {
+            self.bridging.failures = 0;
             self.bridge_later();
         }
     }
 
     pub(super) fn on_bridge_failed(&mut self, key: &PeerKey) {
-        if self.bridging.target == Some(*key) {
-            self.bridging.target = None;
+        if self.bridging.targets.remove(key) {
             self.bridging.failures += 1;
             self.bridge_later();
         }

@@ -86,6 +86,15 @@ impl View<'_> {
         self.present().filter(move |candidate| alone || candidate.alive)
     }
 
+    /// Whether to look for somebody else because a peer has more than so many neighbours: it cannot drop those who have
+    /// no more than they need, so some leave by themselves. Each does with the probability that brings the peer to nine
+    /// tenths.
+    fn leaves(&self, candidate: &Candidate, most: usize) -> bool {
+        let (degree, most) = (u64::from(candidate.degree.unwrap_or_default()), most as u64);
+        let draw = mix(tie(&self.own) ^ mix(candidate.tie ^ degree));
+        degree > most && draw % degree < degree - most * 9 / 10
+    }
+
     /// Everybody's place in a random order: the view's, another for every draw.
     fn shuffled(&self, candidate: &Candidate) -> u64 {
         mix(self.draw ^ candidate.tie)

@@ -39,7 +39,7 @@ impl State {
     pub(super) fn look(&mut self) {
         self.judge_losses();
         self.end_slow_dials();
-        self.end_bridge();
+        self.end_bridges();
         self.smooth_size();
         let kind = self.shape();
         let draw = self.draw(u64::MAX);
@@ -153,8 +153,9 @@ impl State {
         } else {
             Presence::Away
         };
-        // Who takes no link is as little use as a hub as who is not trusted.
-        let trust = if peer.link.is_none() && peer.declined_until > now { 0 } else { peer.trust() };
+        // Who takes no link, or did not answer, is as little use as a hub as who is not trusted.
+        let declines = peer.declined_until > now || (!peer.routed && peer.failures > 0);
+        let trust = if peer.link.is_none() && declines { 0 } else { peer.trust() };
         let acts = peer.degree().is_some_and(|degree| degree as usize > self.config.max_degree);
         Candidate {
             peer: *key,
@@ -178,7 +179,7 @@ impl State {
         let now = self.now;
         let always = |(key, peer): &(&PeerKey, &Peer)| {
             let bound = peer.standing == Standing::Joined || peer.essential_until > now;
-            let bridges = self.bridging.target() == Some(**key);
+            let bridges = self.bridging.dials(key);
             let near = peer.link.is_some() || peer.dial.is_some() || (peer.is_dialable(now) && self.may_dial(peer));
             near && self.is_allowed(key) && (bound || bridges)
         };

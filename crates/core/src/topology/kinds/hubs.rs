@@ -38,7 +38,7 @@ pub(super) fn held(view: &View<'_>, hubs: &[Hub], count: usize) -> Vec<PeerKey> 
         let place = view.candidates.binary_search_by_key(peer, |candidate| candidate.peer).ok()?;
         view.candidates.get(place)
     };
-    let order: Vec<_> = preferred(view, hubs).iter().filter_map(candidate).filter(|hub| !is_left(view, hub)).collect();
+    let order: Vec<_> = preferred(view, hubs).iter().filter_map(candidate).filter(|hub| !view.leaves(hub, view.config.max_hub_degree)).collect();
     let (linked, others): (Vec<&Candidate>, Vec<_>) =
         order.into_iter().partition(|hub| hub.presence == Presence::Linked);
     let mut held: Vec<_> = linked.iter().take(count).map(|hub| hub.peer).collect();
@@ -52,13 +52,4 @@ pub(super) fn held(view: &View<'_>, hubs: &[Hub], count: usize) -> Vec<PeerKey> 
         missing -= usize::from(hub.presence != Presence::Slow);
     }
     held
-}
-
-/// A hub with too many links cannot drop leaves that have no other. So some leave by themselves: each with the
-/// probability that brings the hub to nine tenths of its maximum.
-fn is_left(view: &View<'_>, hub: &Candidate) -> bool {
-    let degree = u64::from(hub.degree.unwrap_or_default());
-    let most = view.config.max_hub_degree as u64;
-    let draw = super::mix(super::tie(&view.own) ^ super::mix(hub.tie ^ degree));
-    degree > most && draw % degree < degree - most * 9 / 10
 }

@@ -12,10 +12,12 @@ use super::{Candidate, Presence, View};
 const DRAWN: usize = 4;
 
 /// All links there are, and when they are fewer than the minimum, enough to have one more than it: so the loss of one
-/// calls for nothing.
+/// calls for nothing. One more than the minimum also if a neighbour has too many, and could spare this node's link.
 pub(super) fn wanted(view: &View<'_>) -> BTreeSet<PeerKey> {
-    let least = view.config.min_degree;
-    keep_and_fill(view, least, (least + 1).min(view.config.max_degree), |_| true)
+    let (min, max) = (view.config.min_degree, view.config.max_degree);
+    let one_more = (min + 1).min(max);
+    let crowded = view.linked().any(|candidate| view.leaves(candidate, max));
+    keep_and_fill(view, if crowded { one_more } else { min }, one_more, |_| true)
 }
 
 /// The links to peers of a sort, and others of that sort until there are `target`, if there are not `least`.

@@ -3,6 +3,7 @@
 //! leads to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha12Rng;
@@ -76,7 +77,8 @@ pub(super) struct Node {
     pub(super) links: BTreeSet<usize>,
     /// Ends of links that it has not found out about.
     unnoticed: BTreeSet<usize>,
-    routed: BTreeSet<usize>,
+    /// Whom routes lead to, itself included.
+    routed: Rc<BTreeSet<usize>>,
     /// Peers whose links are refused, until then.
     paused: BTreeMap<usize, Instant>,
     announced: Option<Facts>,
@@ -96,6 +98,8 @@ pub(super) struct Net {
     routes_due: bool,
     /// Of a hundred peers that a route leads to, those whose address a node learns.
     pub(super) addresses_learned: u64,
+    /// Of a hundred dials of the dead, those that nobody answers at all.
+    pub(super) silent: u64,
     /// No dial crosses from one part to another.
     pub(super) parts: Option<Vec<usize>>,
     pub(super) link_changes: u64,
@@ -125,6 +129,7 @@ impl Net {
             next: 0,
             routes_due: false,
             addresses_learned: 100,
+            silent: 33,
             parts: None,
             link_changes: 0,
             dials: 0,
@@ -150,7 +155,7 @@ impl Net {
             dialling: BTreeSet::new(),
             links: BTreeSet::new(),
             unnoticed: BTreeSet::new(),
-            routed: BTreeSet::new(),
+            routed: Rc::default(),
             paused: BTreeMap::new(),
             announced: None,
         });
@@ -232,7 +237,7 @@ impl Net {
             Action::Announced { of, facts } => {
                 let key = self.nodes[of].key;
                 for node in self.up() {
-                    if self.nodes[node].routed.contains(&of) {
+                    if node != of && self.nodes[node].routed.contains(&of) {
                         self.tell(node, Event::Announced { peer: key, facts: facts.clone() });
                     }
                 }
@@ -315,7 +320,7 @@ impl Net {
         self.dials += 1;
         let crosses = self.parts.as_ref().is_some_and(|parts| parts[from] != parts[to]);
         // Behind a dead address somebody says so, sooner or later; or nobody does.
-        let silent = (crosses || !self.is_up(to)) && self.draw(3) == 0;
+        let silent = (crosses || !self.is_up(to)) && self.draw(100) < self.silent;
         let after = if silent { secs(30) } else { millis(20 + self.draw(180)) };
         self.later(after, Action::Dialled { from, to });
     }
@@ -388,7 +393,7 @@ impl Net {
         let dead = &mut self.nodes[node];
         dead.state = None;
         dead.wants.clear();
-        dead.routed.clear();
+        dead.routed = Rc::default();
         if let Some(due) = self.deadline_of[node].take() {
             self.deadlines.remove(&(due, node));
         }
@@ -418,17 +423,22 @@ impl Net {
 
     fn settle_routes(&mut self) {
         self.routes_due = false;
-        let components = self.components();
-        for component in &components {
+        for component in self.components() {
+            let reached: BTreeSet<_> = component.iter().copied().collect();
+            let held = &self.nodes[component[0]].routed;
+            // Nodes of one part share what they reach, so that a part that is as it was costs little.
+            let reached = if **held == reached { held.clone() } else { Rc::new(reached) };
             for node in component {
-                let reached: BTreeSet<_> = component.iter().copied().filter(|other| other != node).collect();
-                let before = std::mem::replace(&mut self.nodes[*node].routed, reached.clone());
+                let before = std::mem::replace(&mut self.nodes[node].routed, reached.clone());
+                if Rc::ptr_eq(&before, &reached) {
+                    continue;
+                }
                 for gone in before.difference(&reached) {
                     let peer = self.nodes[*gone].key;
-                    self.tell(*node, Event::Unrouted { peer });
+                    self.tell(node, Event::Unrouted { peer });
                 }
-                for new in reached.difference(&before) {
-                    self.learn(*node, *new);
+                for new in reached.difference(&before).filter(|new| **new != node) {
+                    self.learn(node, *new);
                 }
             }
         }
