@@ -2,7 +2,7 @@
 
 use super::Source;
 
-const SIBLINGS: [&str; 7] = ["links", "routing", "topology", "gossip", "delivery", "sessions", "trust"];
+const SIBLINGS: [&str; 8] = ["links", "routing", "relay", "topology", "gossip", "delivery", "sessions", "trust"];
 /// What siblings may not name beside each other: what composes them.
 const COMPOSER: &str = "engine";
 /// The plain vocabulary in which every module reports what a peer did wrong.

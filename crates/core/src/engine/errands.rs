@@ -1,5 +1,5 @@
 //! Questions for cards that this node passes on, and cards that it holds for whoever asks next.
-//! docs/spec/links.md §8.
+//! docs/spec/relay.md §4.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
