@@ -4,6 +4,7 @@
 //! and on its way); the recipient's half is [`incoming`]. Everything both ends need to agree on is interval
 //! arithmetic on sequence numbers, so nothing here grows with the number of messages.
 
+mod figures;
 mod idempotency;
 mod incoming;
 mod outgoing;
@@ -197,6 +198,7 @@ pub(crate) struct State {
     rng: ChaCha12Rng,
     effects: VecDeque<Effect>,
     stats: Stats,
+    figures: figures::Figures,
     disk_full: bool,
     next_load: u64,
     outgoing: outgoing::Outgoing,
@@ -231,6 +233,7 @@ impl State {
             rng: ChaCha12Rng::from_seed(seed),
             effects: VecDeque::new(),
             stats: Stats::default(),
+            figures: figures::Figures::default(),
             disk_full: false,
             next_load: 0,
             parcels: parcels::Parcels::restore(snapshot),
@@ -302,6 +305,11 @@ impl State {
             inbox_messages: self.incoming.unacknowledged(),
             ..self.stats
         }
+    }
+
+    /// How well what this node sends arrives.
+    pub(crate) fn figures(&self) -> crate::view::DeliveryView {
+        self.figures.view()
     }
 
     /// Messages for a peer that are not done.

@@ -13,6 +13,7 @@ mod departures;
 mod errands;
 mod gate;
 mod shape;
+mod watch;
 mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,7 +37,7 @@ use crate::sessions;
 use crate::topology::{self, Graph, Metrics};
 use crate::time::{AgeClock, Instant, Now};
 use crate::trust;
-use crate::view::{Counters, PeerView, View};
+use crate::view::{AnnouncedView, Counters, DeliveryView, PeerView, View};
 
 /// How an engine behaves.
 #[derive(Clone, Debug, Default)]
@@ -261,7 +262,7 @@ impl<S: Sealer> Engine<S> {
         self.topology.graph()
     }
 
-    /// The figures of that graph. Costs shortest paths from up to 256 nodes: not for every second.
+    /// The figures of that graph, as [`Graph::measure`] computes them.
     pub fn metrics(&self) -> Metrics {
         self.topology.metrics()
     }
@@ -279,8 +280,9 @@ impl<S: Sealer> Engine<S> {
             .into_iter()
             .map(|(peer, name, links, addresses)| (peer, (name, links, addresses)))
             .collect();
-        for peer in self.contacts.keys().chain(self.trust.peers()) {
-            peers.entry(*peer).or_default();
+        let routed = self.routing.routes().map(|(peer, _)| peer);
+        for peer in self.contacts.keys().chain(self.trust.peers()).copied().chain(routed) {
+            peers.entry(peer).or_default();
         }
         let peers = peers
             .into_iter()
@@ -293,6 +295,7 @@ impl<S: Sealer> Engine<S> {
                     addresses,
                     evidence: self.trust.evidence(&peer),
                     waiting: self.delivery.waiting_for(&peer),
+                    announced: self.announced(&peer),
                 }
             })
             .collect();
@@ -303,12 +306,38 @@ impl<S: Sealer> Engine<S> {
             topology: self.topology_view(),
             routing: self.routing.stats(),
             relay: self.relay.stats(),
+            delivery: self.delivery_view(),
             counters: self.counters(),
             links: self.links.stats(),
         }
     }
 
-    fn counters(&self) -> Counters {
+    /// How well what this node sends arrives.
+    pub fn delivery_view(&self) -> DeliveryView {
+        self.delivery.figures()
+    }
+
+    /// The contacts.
+    pub fn contacts(&self) -> impl Iterator<Item = &Contact> {
+        self.contacts.values()
+    }
+
+    /// What this node tells everybody about itself.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    fn announced(&self, peer: &PeerKey) -> Option<AnnouncedView> {
+        let (announcement, _) = self.routing.announcement(&peer.routing_id())?;
+        Some(AnnouncedView {
+            power: announcement.power,
+            labels: announcement.labels.clone(),
+            capabilities: announcement.capabilities.clone(),
+        })
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> Counters {
         let (parcels_received, parcels_refused) = (self.parcels_received, self.parcels_refused);
         Counters { parcels_received, parcels_refused, ..self.delivery.stats() }
     }

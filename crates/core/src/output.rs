@@ -100,6 +100,13 @@ pub enum Event {
         /// Why, with figures.
         reason: String,
     },
+    /// What is for a peer goes to another neighbour from now on, or nowhere.
+    Route {
+        /// For whom.
+        peer: PeerKey,
+        /// Where it goes; `None` if no way leads there any more.
+        way: Option<crate::view::Way>,
+    },
     /// A message that waited for parts or a predecessor can be read from the inbox at this place.
     Released(At),
     /// A receipt says that messages are on the recipient's disk. Not yet durable here: the resumable

@@ -164,7 +164,7 @@ impl State {
 
     /// What [`Self::graph`] comes to.
     pub(crate) fn metrics(&self) -> Metrics {
-        metrics::measured(&self.graph())
+        self.graph().measure()
     }
 
     fn on_time(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tidings_crypto::PeerKey;
+use tidings_crypto::{PeerKey, Power};
 
 use crate::ids::LinkId;
 use crate::links::{Address, LinkKind};
@@ -30,6 +30,8 @@ pub struct View {
     pub routing: crate::routing::Stats,
     /// Counts of what was carried for others.
     pub relay: crate::relay::Stats,
+    /// How well what this node sends arrives.
+    pub delivery: DeliveryView,
 }
 
 /// Which links a node wants.
@@ -43,6 +45,47 @@ pub struct TopologyView {
     pub reason: String,
     /// Counts of topology.
     pub stats: crate::topology::Stats,
+}
+
+/// How well what this node sends arrives, counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryView {
+    /// Messages known to be delivered before they ended.
+    pub in_time: u64,
+    /// Messages that expired, or failed on the way. What was withdrawn is in neither, nor what nobody knows about.
+    pub missed: u64,
+    /// Parcels of which the receipt came, having left in this life of the node.
+    pub receipts: u64,
+    /// How long all these receipts took together, each from the parcel's last byte on its first way out.
+    pub receipt_time: Duration,
+    /// What the latest 1,024 of them took; `None` before the first.
+    pub latest: Option<ReceiptTimes>,
+}
+
+/// How long receipts take: there and back, with what had to be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiptTimes {
+    /// How many were measured.
+    pub samples: u64,
+    /// Half of them took no longer.
+    pub p50: Duration,
+    /// Nine in ten took no longer.
+    pub p90: Duration,
+    /// Ninety-nine in a hundred took no longer.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+/// Where what is for a peer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The neighbour that has it next.
+    pub next: PeerKey,
+    /// What the whole way costs, 1 to 254.
+    pub cost: u8,
+    /// Links crossed.
+    pub hops: u8,
 }
 
 /// The way to a peer.
@@ -75,6 +118,19 @@ pub struct PeerView {
     pub evidence: BTreeMap<Evidence, u64>,
     /// Messages accepted for it that are not done.
     pub waiting: u64,
+    /// What it says of itself; `None` while its announcement is not known.
+    pub announced: Option<AnnouncedView>,
+}
+
+/// What a node tells everybody about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnnouncedView {
+    /// Where its energy comes from.
+    pub power: Power,
+    /// `key=value`, at most 8 of at most 32 bytes.
+    pub labels: Vec<String>,
+    /// What it offers.
+    pub capabilities: Vec<String>,
 }
 
 /// A link now.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use tidings_crypto::PeerKey;
 
-use super::parcels::Parcels;
+use super::parcels::{Parcels, Settled};
 use super::reminders::Reminders;
 use super::submit::numbered;
 use super::{Effect, Moment, State};
@@ -531,6 +531,7 @@ impl State {
         }
         flow.record.touched = now.age;
         let delivered = flow.by_first_part(&whole);
+        let belated = flow.by_first_part(&late);
         let consumed = flow.by_first_part(&acknowledged);
         let class = flow.record.class;
         let share = flow.share(before, whole.count());
@@ -542,6 +543,7 @@ impl State {
         }
         if !delivered.is_empty() {
             self.stats.delivered += delivered.count();
+            self.figures.in_time += delivered.difference(&belated).count();
             self.effects.push_back(Effect::Delivered { flow: receipt.flow, seqs: delivered.clone() });
             self.changed(now, receipt.flow, peer, delivered, Change::Delivered);
             self.outgoing.questions.begin_if_none(now.mono, peer);
@@ -550,8 +552,8 @@ impl State {
             self.stats.acknowledged += consumed.count();
             self.changed(now, receipt.flow, peer, consumed, Change::Acknowledged);
         }
+        self.settle_parcels(now, receipt.flow, Settled::ByReceipt);
         self.end(now, receipt.flow, &lost, Ending::Failed(FailureCode::OutcomeUnknown));
-        self.settle_parcels(now, receipt.flow);
         self.unwant(now, peer);
         self.pump(now, peer);
     }
@@ -595,10 +597,14 @@ impl State {
         flow.raise_floor();
         self.quota.give(class, share);
         self.stats.ended += firsts.count();
+        match ending {
+            Ending::Expired | Ending::Failed(FailureCode::TooBig) => self.figures.missed += firsts.count(),
+            Ending::Cancelled | Ending::Failed(FailureCode::OutcomeUnknown) => {}
+        }
         self.outgoing.changed.insert(id);
         self.record(Record::Ended { flow: id, seqs: ended, ending, wall: now.wall });
         self.changed(now, id, peer, firsts, Change::Ended(ending));
-        self.settle_parcels(now, id);
+        self.settle_parcels(now, id, Settled::ByEnd);
         self.tell(now, peer);
         self.unwant(now, peer);
     }

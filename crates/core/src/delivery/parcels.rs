@@ -45,6 +45,26 @@ enum Stage {
     Sent,
 }
 
+/// When a parcel left for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstSent {
+    /// It has not, since it was sealed.
+    NotYet,
+    /// Then.
+    At(Instant),
+    /// Perhaps in an earlier life of the node, whose clock has ended.
+    Earlier,
+}
+
+/// Why a parcel has nothing left to carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// A receipt came.
+    ByReceipt,
+    /// Its messages ended.
+    ByEnd,
+}
+
 /// A parcel without a receipt.
 #[derive(Debug)]
 struct Live {
@@ -60,6 +80,7 @@ struct Live {
     loading: bool,
     turned: u64,
     attempts: u32,
+    first_sent: FirstSent,
     sent_at: Option<Instant>,
     retry_at: Option<Instant>,
     stage: Stage,
@@ -105,6 +126,7 @@ impl Parcels {
                 loading: false,
                 turned: 0,
                 attempts: 0,
+                first_sent: FirstSent::Earlier,
                 sent_at: None,
                 retry_at: None,
                 stage: Stage::Idle,
@@ -341,6 +363,7 @@ impl State {
             loading: false,
             turned: 0,
             attempts: 0,
+            first_sent: FirstSent::NotYet,
             sent_at: None,
             retry_at: None,
             stage: Stage::Sealing(messages),
@@ -490,6 +513,9 @@ impl State {
         let Some(live) = self.parcels.live.get_mut(&no) else { return };
         live.stage = Stage::Sent;
         live.sent_at = Some(now.mono);
+        if live.first_sent == FirstSent::NotYet {
+            live.first_sent = FirstSent::At(now.mono);
+        }
         let (flow, seqs) = (live.flow, live.seqs.clone());
         self.mark_in_flight(flow, &seqs, no);
     }
@@ -540,7 +566,7 @@ impl State {
     }
 
     /// Drops a flow's parcels that have nothing left to carry.
-    pub(super) fn settle_parcels(&mut self, now: Moment, id: FlowId) {
+    pub(super) fn settle_parcels(&mut self, now: Moment, id: FlowId, settled: Settled) {
         for no in self.parcels.of_flow(&id) {
             let (Some(flow), Some(live)) = (self.outgoing.flows.get(&id), self.parcels.live.get(&no)) else { continue };
             if !flow.outstanding(&live.seqs).is_empty() {
@@ -550,7 +576,14 @@ impl State {
             if matches!(live.stage, Stage::Queued) {
                 self.effects.push_back(Effect::Withdraw(no));
             }
-            if let Some(sent_at) = live.sent_at {
+            if let FirstSent::At(first) = live.first_sent
+                && settled == Settled::ByReceipt
+            {
+                self.figures.on_receipt(now.mono.since(first));
+            }
+            if let Some(sent_at) = live.sent_at
+                && settled == Settled::ByReceipt
+            {
                 let sample = now.mono.since(sent_at);
                 let average = self.parcels.receipt_times.entry(live.peer).or_insert(sample);
                 *average = (*average * 7 + sample) / 8;

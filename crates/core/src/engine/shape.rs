@@ -1,6 +1,6 @@
 //! Which links this node wants: what topology decides, delivery needs and people ask for. docs/spec/topology.md.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_crypto::{Announcement, Neighbours, PeerKey, Sealer};
 
@@ -14,6 +14,11 @@ use crate::topology::{self, Reach, Standing};
 /// How a node says in its capabilities how well it would serve as a hub.
 const FITNESS: &str = "hub:";
 
+/// Parcels from which a loss can be told.
+const LEAST_SAMPLE: u64 = 100;
+/// The most peers whose addresses are remembered as told: as many as topology knows.
+const MAX_TOLD: usize = 4096;
+
 /// Who asks for a link to whom.
 #[derive(Debug, Default)]
 pub(super) struct Wants {
@@ -24,6 +29,8 @@ pub(super) struct Wants {
     fitness: Option<u8>,
     pub(super) next_measure: Instant,
     counted: Counted,
+    /// The addresses that topology was told of, in short.
+    told: BTreeMap<PeerKey, (Reach, [u8; 8])>,
     /// Who has done something wrong in this call.
     pub(super) judged: BTreeSet<PeerKey>,
 }
@@ -39,6 +46,25 @@ struct Counted {
 }
 
 impl Wants {
+    /// Whether addresses of a peer are others than it was last told to have, or it is nearer than that.
+    fn is_news(&mut self, peer: PeerKey, reach: Reach, addresses: &[Address]) -> bool {
+        let mut hasher = blake3::Hasher::new();
+        for address in addresses {
+            hasher.update(address.as_str().as_bytes());
+            hasher.update(&[0]);
+        }
+        let mut short = [0; 8];
+        hasher.finalize_xof().fill(&mut short);
+        let told = (reach, short);
+        if self.told.get(&peer).is_some_and(|before| *before == told || before.0 > reach) {
+            return false;
+        }
+        if self.told.len() < MAX_TOLD || self.told.contains_key(&peer) {
+            self.told.insert(peer, told);
+        }
+        true
+    }
+
     pub(super) fn capabilities(&self) -> Vec<String> {
         self.fitness.map(|fitness| format!("{FITNESS}{fitness}")).into_iter().collect()
     }
@@ -101,7 +127,9 @@ impl<S: Sealer> Engine<S> {
     pub(super) fn on_addresses(&mut self, now: Moment, peer: Option<PeerKey>, addresses: Vec<Address>, source: Source) {
         if let Some(peer) = peer.filter(|peer| *peer != self.own && !addresses.is_empty()) {
             let reach = if source == Source::Lan { Reach::Lan } else { Reach::Address };
-            self.topology.handle(now.mono, topology::Event::Known { peer, reach });
+            if self.wants.is_news(peer, reach, &addresses) {
+                self.topology.handle(now.mono, topology::Event::Known { peer, reach });
+            }
             if source == Source::Person {
                 self.topology.handle(now.mono, topology::Event::Standing { peer, standing: Standing::Joined });
             }
@@ -129,12 +157,17 @@ impl<S: Sealer> Engine<S> {
         let kbps = (bytes - before.bytes) * 8 / 1000 / MEASURED.as_secs();
         let most_kbps = before.most_kbps.max(kbps);
         let newly_sent = sent - before.sent;
+        // Fewer say nothing: they are counted on.
+        let enough = newly_sent >= LEAST_SAMPLE;
         let permille = (lost - before.lost).min(newly_sent) * 1000 / newly_sent.max(1);
+        let (sent, lost) = if enough { (sent, lost) } else { (before.sent, before.lost) };
         self.wants.counted = Counted { bytes, sent, lost, most_kbps };
         let own = topology::Event::Own { power: self.told.power, bandwidth_kbps: most_kbps };
         self.topology.handle(now.mono, own);
-        let permille = u16::try_from(permille).unwrap_or(1000);
-        self.topology.handle(now.mono, topology::Event::Loss { permille });
+        if enough {
+            let permille = u16::try_from(permille).unwrap_or(1000);
+            self.topology.handle(now.mono, topology::Event::Loss { permille });
+        }
     }
 
     /// Whoever has done something wrong is trusted half as far, a third, and so on.

@@ -12,13 +12,14 @@ use crate::delivery::{self, Moment};
 use crate::ids::LinkId;
 use crate::links;
 use crate::message::Refusal;
+use crate::output::{Event, Output};
 use crate::record::Record;
 use crate::relay;
 use crate::routing::cost::{LinkCost, Measured};
 use crate::routing::{self, NextHop, Preference};
 use crate::time::Instant;
 use crate::topology;
-use crate::view::{RouteView, TopologyView};
+use crate::view::{RouteView, TopologyView, Way};
 use crate::wire::{Frame, RefusedReason};
 
 /// A measurement that says something else is looked at again after so long: a cost changes only by what lasts.
@@ -223,6 +224,8 @@ impl<S: Sealer> Engine<S> {
             (Some(_), None) => self.topology.handle(now.mono, topology::Event::Unrouted { peer }),
             (Some(_), Some(_)) | (None, None) => {}
         }
+        let way = next.map(|next| Way { next: next.peer, cost: next.cost, hops: next.hops });
+        self.gate.pass(Output::Event(Event::Route { peer, way }));
         if self.links.is_up(&peer) {
             return;
         }
@@ -241,7 +244,7 @@ impl<S: Sealer> Engine<S> {
     /// twice.
     fn on_own_boot_seen(&mut self, now: Moment, boot: u64) {
         if self.ways.boot_jumps >= MAX_BOOT_JUMPS {
-            self.event(crate::output::Event::Degraded { reason: "identity_in_use" });
+            self.event(Event::Degraded { reason: "identity_in_use" });
             return;
         }
         self.ways.boot_jumps += 1;
@@ -273,7 +276,8 @@ impl<S: Sealer> Engine<S> {
         Ok(())
     }
 
-    pub(super) fn topology_view(&self) -> TopologyView {
+    /// Which links are wanted, and why.
+    pub fn topology_view(&self) -> TopologyView {
         let topology = &self.topology;
         TopologyView {
             kind: topology.kind(),
@@ -283,7 +287,8 @@ impl<S: Sealer> Engine<S> {
         }
     }
 
-    pub(super) fn route_views(&self) -> Vec<RouteView> {
+    /// The ways to everybody who can be reached.
+    pub fn route_views(&self) -> Vec<RouteView> {
         let view = |(peer, best): (PeerKey, NextHop)| {
             let second = self.routing.next_hops(&peer.routing_id()).second;
             RouteView { peer, next: best.peer, cost: best.cost, hops: best.hops, second: second.map(|hop| hop.peer) }

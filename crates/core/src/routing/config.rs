@@ -111,8 +111,8 @@ pub(super) const UPDATES_READ: Rate = Rate { burst: 16_384, interval: Duration::
 pub(super) const DEMANDS: Rate = Rate { burst: 4_096, interval: Duration::from_millis(50) };
 /// Times everything is said again on one link.
 pub(super) const RESTARTS: Rate = Rate { burst: 2, interval: Duration::from_mins(5) };
-/// Lists of news that cannot wait, on one link: at once while a network comes up or heals, then 20 a second.
-pub(super) const URGENT: Rate = Rate { burst: 32, interval: Duration::from_millis(50) };
+/// Lists of news that cannot wait, on one link: at once while a network comes up or heals, then 50 a second.
+pub(super) const URGENT: Rate = Rate { burst: 64, interval: Duration::from_millis(20) };
 /// The least time between two lists of news that can: what is better, or only newer.
 pub(super) const LAZY_PAUSE: Duration = Duration::from_millis(500);
 /// Changes to a cheaper next hop: what oscillates may do so four times a minute, and a network that has just come

@@ -23,8 +23,6 @@ pub(super) struct Destination {
     pub(super) told: Option<NextHop>,
     /// The version of the announcement last told of.
     pub(super) told_version: Option<Version>,
-    /// The neighbour through which what neighbours were last told goes.
-    pub(super) announced_through: Option<PeerKey>,
     /// The announcements held of it, oldest first.
     pub(super) held: Vec<AnnouncementHash>,
     /// Who waits for a newer announcement.
@@ -93,7 +91,6 @@ impl Destination {
             selected: None,
             told: None,
             told_version: None,
-            announced_through: None,
             held: Vec::new(),
             request: None,
             requests: Bucket::default(),

@@ -60,6 +60,8 @@ pub(super) struct Announced {
     pub(super) hash: AnnouncementHash,
     pub(super) cost: u8,
     pub(super) hops: u8,
+    /// Through which neighbour the route went; for this node itself through nobody.
+    pub(super) through: Option<PeerKey>,
 }
 
 /// Destinations about which there may be something to say.
@@ -107,6 +109,11 @@ impl Said {
 
     pub(super) fn destinations(&self) -> impl Iterator<Item = &RoutingId> {
         self.routes.keys()
+    }
+
+    /// What goes through a neighbour.
+    pub(super) fn through(&self, peer: &PeerKey) -> impl Iterator<Item = RoutingId> {
+        self.routes.iter().filter(|(_, said)| said.through.as_ref() == Some(peer)).map(|(to, _)| *to)
     }
 
     /// The index under which to say this: the one it has, or a free one.

@@ -85,8 +85,8 @@ impl State {
             self.timers.set_at_latest(Timer::Thaw(*peer), until);
             return;
         }
-        let through = |to: &RoutingId| self.destinations.get(to).and_then(|to| to.announced_through) == Some(*peer);
-        let held: Vec<RoutingId> = self.destinations.keys().filter(|to| through(to)).copied().collect();
+        let through = |link: &Link| link.said.through(peer).collect::<Vec<_>>();
+        let held: Vec<RoutingId> = self.links.values().flat_map(through).collect();
         self.changed.extend(held);
     }
 

@@ -43,8 +43,11 @@ impl Offer {
 impl State {
     /// Whether changes of this destination are held back.
     pub(super) fn is_held_back(&self, to: &RoutingId) -> bool {
-        let through = self.destinations.get(to).and_then(|destination| destination.announced_through);
-        through.is_some_and(|peer| self.damping.held_until(&peer, self.now).is_some())
+        self.links.values().filter_map(|link| link.said.get(to)).any(|said| self.goes_through_flapping(said))
+    }
+
+    fn goes_through_flapping(&self, said: &Announced) -> bool {
+        said.through.is_some_and(|peer| self.damping.held_until(&peer, self.now).is_some())
     }
 
     fn wish(&self, link: &Link, to: &RoutingId) -> Wish {
@@ -66,7 +69,7 @@ impl State {
         });
         if let Some(said) = link.said.get(to)
             && offer.is_none_or(|offer| offer.version.boot == said.version.boot)
-            && self.is_held_back(to)
+            && self.goes_through_flapping(said)
         {
             return Wish::Keep;
         }
@@ -203,6 +206,7 @@ impl State {
             let held = self.announcements.held.get(&offer.hash)?;
             (held.age_s(now), held.advance(offer.chain, offer.steps))
         };
+        let through = self.destinations.get(to).and_then(|to| to.selected()).map(|route| route.peer);
         let link = self.links.get_mut(&id)?;
         let Some(index) = link.said.index(to) else {
             self.stats.refused += 1;
@@ -210,14 +214,11 @@ impl State {
         };
         let before = link.said.get(to).map(|said| said.hash);
         let (version, hash) = (offer.version, offer.hash);
-        let announced = Announced { index, version, hash, cost: offer.cost, hops: offer.hops };
+        let announced = Announced { index, version, hash, cost: offer.cost, hops: offer.hops, through };
         link.said.insert(*to, announced);
         let named = (before != Some(hash)).then_some(Named { to: *to, version, hash, age_s, follows: asked });
         if *to != self.own.id {
             self.sources.announce(to, version, offer.cost, now);
-            if let Some(destination) = self.destinations.get_mut(to) {
-                destination.announced_through = destination.selected().map(|route| route.peer);
-            }
         }
         debug_assert!(offer.cost < UNREACHABLE);
         Some(RouteUpdate { index, cost: offer.cost, hops: offer.hops, chain, named })

@@ -20,10 +20,13 @@ impl State {
         let infeasible = open
             .filter(|(_, route)| !self.sources.admits(&to, route.version, route.cost))
             .map(|(_, route)| route.total);
-        let better = infeasible.min().is_some_and(|offered| {
-            destination.selected().is_none_or(|route| u32::from(offered) * 5 / 4 + 1 < u32::from(route.total))
-        });
         let Some(distance) = self.sources.get(&to).and_then(|source| source.distance) else { return };
+        // A route that is newer than this node's own word will make the others feasible when they are renewed too.
+        let better = infeasible.min().is_some_and(|offered| {
+            destination.selected().is_none_or(|route| {
+                route.version <= distance.version && u32::from(offered) * 5 / 4 + 1 < u32::from(route.total)
+            })
+        });
         let version = Version { boot: distance.version.boot, seq: distance.version.seq.saturating_add(1) };
         let in_use = self.preference(&to) == Preference::InUse;
         let heeded = in_use || destination.unanswered_until <= self.now || destination.request.is_some();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidings_crypto::{PeerKey, RoutingId};
 
-use super::config::SWITCHES;
+use super::config::{REQUESTS, SWITCHES};
 use super::destination::{Destination, Route};
 use super::{Effect, NextHop, NextHops, Preference, State, Timer};
 use crate::ids::LinkId;
@@ -121,6 +121,12 @@ impl State {
         let Some(destination) = self.destinations.get(to) else { return };
         let announced = || self.links.values().any(|link| link.said.get(to).is_some());
         if !destination.routes.is_empty() || destination.request.is_some() || announced() {
+            return;
+        }
+        // Something newer may have been heard that had to wait.
+        let ready = destination.renewals.ready_at(REQUESTS);
+        if ready > self.now {
+            self.timers.set_at_latest(Timer::Destination(*to), ready);
             return;
         }
         let Some(destination) = self.destinations.remove(to) else { return };

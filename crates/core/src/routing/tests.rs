@@ -2,4 +2,6 @@
 
 mod churn;
 mod convergence;
+mod damping;
+mod islands;
 mod net;

@@ -15,10 +15,10 @@ use crate::time::Instant;
 /// The ages of a node at which it serves better as a hub: who has lived long lives on longest.
 const UPTIMES: [Duration; 4] =
     [Duration::from_mins(10), Duration::from_hours(1), Duration::from_hours(6), Duration::from_hours(24)];
-/// The bandwidths, in kbit/s.
-const BANDWIDTHS: [u64; 5] = [1_000, 5_000, 25_000, 100_000, 500_000];
-/// What counts for a bandwidth that is not known.
-const UNKNOWN_BANDWIDTH: u8 = 2;
+/// The bandwidths from which on it serves better, in kbit/s. What links have carried is the least they can.
+const BANDWIDTHS: [u64; 3] = [25_000, 100_000, 500_000];
+/// What counts for a bandwidth below these, or one that is not known.
+const LEAST_BANDWIDTH: u8 = 2;
 /// What a node that acts as a hub is ahead: more than one step of age or bandwidth.
 const ACTING: Rank = 2;
 /// Who is trusted less is no hub as long as there is somebody else.
@@ -69,8 +69,7 @@ impl Digest {
     fn fitness_now(&self, now: Instant) -> u8 {
         let uptime = UPTIMES.iter().filter(|step| now.since(self.began) >= **step).count();
         let bandwidth = BANDWIDTHS.iter().filter(|step| self.bandwidth_kbps >= **step).count();
-        let bandwidth = if self.bandwidth_kbps == 0 { UNKNOWN_BANDWIDTH } else { small(bandwidth) };
-        of_power(self.power) + small(uptime) + bandwidth
+        of_power(self.power) + small(uptime) + LEAST_BANDWIDTH + small(bandwidth)
     }
 }
 
@@ -90,12 +89,12 @@ const fn of_power(power: Power) -> u8 {
 /// The fitness that a peer says it has; without that, what its power says.
 pub(super) fn fitness_of(facts: Option<&Facts>) -> Option<u8> {
     let facts = facts?;
-    Some(facts.fitness.map_or_else(|| of_power(facts.power) + UNKNOWN_BANDWIDTH, |fitness| fitness.min(15)))
+    Some(facts.fitness.map_or_else(|| of_power(facts.power) + LEAST_BANDWIDTH, |fitness| fitness.min(15)))
 }
 
 /// How a node ranks as a hub.
 pub(super) fn rank(fitness: Option<u8>, acts: bool, trust: u16) -> Rank {
-    let fitness = fitness.unwrap_or(of_power(Power::Unknown) + UNKNOWN_BANDWIDTH);
+    let fitness = fitness.unwrap_or(of_power(Power::Unknown) + LEAST_BANDWIDTH);
     let rank = Rank::try_from(fitness).unwrap_or(Rank::MAX);
     let rank = if acts { rank + ACTING } else { rank };
     if trust < LEAST_TRUST { rank + UNTRUSTED } else { rank }

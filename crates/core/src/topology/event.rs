@@ -89,7 +89,7 @@ pub(crate) enum Standing {
 pub(crate) struct Facts {
     /// Where its energy comes from.
     pub(crate) power: Power,
-    /// How well it would serve as a hub, 0 to 15; spec §4.1.
+    /// How well it would serve as a hub, 2 to 15; spec §4.1.
     pub(crate) fitness: Option<u8>,
     /// Its neighbours, as it tells them.
     pub(crate) neighbours: Neighbours,
@@ -120,7 +120,7 @@ pub(crate) enum Event {
     Forgotten { peer: PeerKey },
     /// How far a peer is trusted, in thousandths; who was never judged has 500.
     Trust { peer: PeerKey, permille: u16 },
-    /// What this node is like.
+    /// What this node is like: where its energy comes from, and the most that its links have carried.
     Own { power: Power, bandwidth_kbps: u64 },
     /// What was lost on this node's links lately, in thousandths.
     Loss { permille: u16 },

@@ -135,7 +135,12 @@ impl State {
 
     /// Whether others see that this node acts as a hub: what it announced counts, not what is.
     fn acts_as_hub(&self) -> bool {
-        self.digest.told_count() > self.config.max_degree
+        self.acts(self.digest.told_count())
+    }
+
+    /// Hubs have more neighbours than the leaves that they serve, and more than most nodes of a mesh.
+    fn acts(&self, degree: usize) -> bool {
+        2 * degree > self.config.min_degree + self.config.max_degree + 2
     }
 
     fn candidate(&self, key: &PeerKey, peer: &Peer) -> Candidate {
@@ -156,7 +161,7 @@ impl State {
         // Who takes no link, or did not answer, is as little use as a hub as who is not trusted.
         let declines = peer.declined_until > now || (!peer.routed && peer.failures > 0);
         let trust = if peer.link.is_none() && declines { 0 } else { peer.trust() };
-        let acts = peer.degree().is_some_and(|degree| degree as usize > self.config.max_degree);
+        let acts = peer.degree().is_some_and(|degree| self.acts(degree as usize));
         Candidate {
             peer: *key,
             tie: peer.tie,

@@ -129,6 +129,8 @@ impl App {
             Event::NeighbourUp { .. }
             | Event::NeighbourDown { .. }
             | Event::Contact(_)
+            | Event::Topology { .. }
+            | Event::Route { .. }
             | Event::Misconduct { .. }
             | Event::Degraded { .. } => {}
         }

@@ -69,8 +69,8 @@ pub(super) struct Net {
     queue: BTreeMap<(Instant, u64), Happening>,
     numbered: u64,
     last_link: u64,
-    by_id: BTreeMap<RoutingId, usize>,
-    by_peer: BTreeMap<PeerKey, usize>,
+    pub(super) by_id: BTreeMap<RoutingId, usize>,
+    pub(super) by_peer: BTreeMap<PeerKey, usize>,
     /// Signatures that were checked before.
     verified: HashMap<AnnouncementHash, Option<SignedAnnouncement>>,
     config: Config,
@@ -247,6 +247,8 @@ impl Net {
                 }
                 if self.nodes[node].state.next_deadline().is_some_and(|due| due <= self.now) {
                     self.handle(node, Event::Tick);
+                } else {
+                    self.wake(node);
                 }
             }
         }
@@ -267,6 +269,10 @@ impl Net {
         for to in changed {
             self.check(node, to);
         }
+        self.wake(node);
+    }
+
+    fn wake(&mut self, node: usize) {
         let due = self.nodes[node].state.next_deadline().map(|due| due.max(self.now));
         if let Some(due) = due.filter(|due| self.nodes[node].wake.is_none_or(|wake| *due < wake)) {
             self.nodes[node].wake = Some(due);
@@ -402,7 +408,9 @@ impl Net {
     pub(super) fn is_converged(&self) -> bool {
         (0..self.nodes.len()).all(|to| {
             let truth = self.truth(to);
-            truth.iter().enumerate().all(|(from, cost)| self.arrives(from, to) == cost.is_some())
+            truth.iter().enumerate().all(|(from, cost)| {
+                from == to || (cost.is_some() == self.arrives(from, to) && cost.is_some() == self.cost(from, to).is_some())
+            })
         })
     }
 
@@ -412,6 +420,16 @@ impl Net {
             let truth = self.truth(to);
             truth.iter().enumerate().all(|(from, cost)| from == to || self.cost(from, to) == *cost)
         })
+    }
+
+    /// Who has no way to whom it should have one to, or one that leads nowhere.
+    pub(super) fn astray(&self) -> Vec<(usize, usize)> {
+        let count = self.nodes.len();
+        let pairs = (0..count).map(|to| (to, self.truth(to)));
+        let wrong = |to: usize, truth: Vec<Option<u32>>| {
+            (0..count).filter(move |from| self.arrives(*from, to) != truth[*from].is_some()).map(move |from| (from, to))
+        };
+        pairs.flat_map(|(to, truth)| wrong(to, truth)).collect()
     }
 
     pub(super) fn cost(&self, from: usize, to: usize) -> Option<u32> {

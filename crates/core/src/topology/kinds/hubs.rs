@@ -38,7 +38,11 @@ pub(super) fn held(view: &View<'_>, hubs: &[Hub], count: usize) -> Vec<PeerKey> 
         let place = view.candidates.binary_search_by_key(peer, |candidate| candidate.peer).ok()?;
         view.candidates.get(place)
     };
-    let order: Vec<_> = preferred(view, hubs).iter().filter_map(candidate).filter(|hub| !view.leaves(hub, view.config.max_hub_degree)).collect();
+    let order: Vec<_> = preferred(view, hubs)
+        .iter()
+        .filter_map(candidate)
+        .filter(|hub| !view.leaves(hub, view.config.max_hub_degree))
+        .collect();
     let (linked, others): (Vec<&Candidate>, Vec<_>) =
         order.into_iter().partition(|hub| hub.presence == Presence::Linked);
     let mut held: Vec<_> = linked.iter().take(count).map(|hub| hub.peer).collect();

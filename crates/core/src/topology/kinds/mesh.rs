@@ -44,7 +44,8 @@ pub(super) fn keep_and_fill(
     wanted
 }
 
-/// Peers to be dialled: who can be reached for sure before others, each the best of several drawn at random.
+/// Peers to be dialled: who can be reached for sure before others, on the local network and elsewhere in turn, each the
+/// best of several drawn at random.
 fn drawn(view: &View<'_>, count: usize, sort: impl Fn(&Candidate) -> bool) -> Vec<PeerKey> {
     if count == 0 {
         return Vec::new();
@@ -59,8 +60,14 @@ fn drawn(view: &View<'_>, count: usize, sort: impl Fn(&Candidate) -> bool) -> Ve
     let mut nearer = 2 * near <= view.linked().count();
     let mut chosen = Vec::new();
     while chosen.len() < count && !free.is_empty() {
-        let group = free.iter().take(DRAWN).take_while(|candidate| candidate.alive == free[0].alive).count();
-        let best = (0..group).min_by_key(|place| merit(view, free[*place], nearer)).unwrap_or_default();
+        let first = free[0].alive;
+        let drawn = |lan: Option<bool>| {
+            let fits =
+                move |candidate: &Candidate| candidate.alive == first && lan.is_none_or(|lan| candidate.lan == lan);
+            let places = (0..free.len()).filter(|place| fits(free[*place])).take(DRAWN);
+            places.min_by_key(|place| merit(view, free[*place]))
+        };
+        let best = drawn(Some(nearer)).or_else(|| drawn(None)).unwrap_or_default();
         let candidate = free.remove(best);
         nearer = !candidate.lan;
         chosen.push(candidate.peer);
@@ -68,10 +75,8 @@ fn drawn(view: &View<'_>, count: usize, sort: impl Fn(&Candidate) -> bool) -> Ve
     chosen
 }
 
-/// Smaller is better: not full, on the local network as long as half of the links lead elsewhere, and few
-/// neighbours.
-fn merit(view: &View<'_>, candidate: &Candidate, nearer: bool) -> (bool, bool, u32) {
+/// Smaller is better: not full, and few neighbours.
+fn merit(view: &View<'_>, candidate: &Candidate) -> (bool, u32) {
     let degree = candidate.degree.unwrap_or_default();
-    let full = degree as usize >= view.config.max_degree;
-    (full, nearer && !candidate.lan, degree)
+    (degree as usize >= view.config.max_degree, degree)
 }

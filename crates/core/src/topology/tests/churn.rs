@@ -12,11 +12,11 @@ fn churn_moves_few_links() {
     for kind in [Kind::Mesh, Kind::Ring, Kind::Hierarchical, Kind::Star] {
         let config = Config { kind, ..Config::default() };
         let mut net = Net::new(11, 100, &config);
-        net.run(secs(1500));
+        net.run(secs(800));
         let before = net.link_changes;
         let mut apart = 0;
         let mut gone = 0;
-        for _ in 0..180 {
+        for _ in 0..90 {
             let up = net.up();
             let victim = up[net.draw(up.len() as u64) as usize];
             // What the departure itself takes and the arrival itself brings.
@@ -27,11 +27,11 @@ fn churn_moves_few_links() {
             apart += u64::from(!net.is_whole());
         }
         let changes = net.link_changes - before;
-        let each = changes as f64 / 180.0;
+        let each = changes as f64 / 90.0;
         println!(
-            "{kind}: {each:.1} link changes for each node that goes and comes, {gone} of {changes} were its own; apart at {apart} of 180 looks"
+            "{kind}: {each:.1} link changes for each node that goes and comes, {gone} of {changes} were its own; apart at {apart} of 90 looks"
         );
-        assert!(each <= 40.0, "{kind}: {each}");
+        assert!(each <= 30.0, "{kind}: {each}");
         assert!(apart <= 2, "{kind}: {apart}");
     }
 }
@@ -77,7 +77,7 @@ fn nodes_of_different_kinds_are_one_network() {
         let changes = net.link_changes - before;
         println!("seed {seed}: {changes} link changes of 60 nodes in two hours");
         // Who asks a node of another kind to be its hub, in vain, asks again, but seldom.
-        assert!(changes <= 60, "seed {seed}: {changes}");
+        assert!(changes <= 120, "seed {seed}: {changes}");
     }
 }
 

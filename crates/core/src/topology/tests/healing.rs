@@ -61,7 +61,7 @@ fn a_mesh_that_knows_few_addresses_heals_too() {
 #[test]
 fn what_does_not_answer_at_all_holds_nothing_up() {
     for kind in [Kind::Mesh, Kind::Ring, Kind::Hierarchical, Kind::Star] {
-        heals(kind, 15, 100, 100);
+        heals(kind, 10, 100, 100);
     }
 }
 

@@ -68,7 +68,7 @@ fn near(known: Option<f64>, truth: f64) -> bool {
 fn figures_are_within_a_tenth_of_the_truth() {
     for (kind, size) in [(Kind::Mesh, 10), (Kind::Mesh, 100), (Kind::Ring, 100), (Kind::Ring, 300), (Kind::Star, 60)] {
         let mut net = Net::new(1, size, &Config { kind, ..Config::default() });
-        net.run(secs(2400));
+        net.run(secs(1500));
         let truth = truth(&net, &net.up());
         for node in [0, size / 2, size - 1] {
             let known = metrics(&net, node);

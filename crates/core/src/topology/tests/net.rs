@@ -81,7 +81,7 @@ pub(super) struct Node {
     routed: Rc<BTreeSet<usize>>,
     /// Peers whose links are refused, until then.
     paused: BTreeMap<usize, Instant>,
-    announced: Option<Facts>,
+    pub(super) announced: Option<Facts>,
 }
 
 /// The network.
@@ -487,5 +487,22 @@ impl Net {
     /// The neighbours of those that are up.
     pub(super) fn degrees(&self) -> Vec<usize> {
         self.up().into_iter().map(|node| self.nodes[node].links.len()).collect()
+    }
+
+    /// The links on the longest shortest path.
+    pub(super) fn diameter(&self) -> usize {
+        let mut longest = 0;
+        for start in self.up() {
+            let mut seen = BTreeSet::from([start]);
+            let mut ring = vec![start];
+            let mut far = 0;
+            while !ring.is_empty() {
+                let next = ring.iter().flat_map(|node| &self.nodes[*node].links).copied();
+                ring = next.filter(|node| seen.insert(*node)).collect();
+                far += usize::from(!ring.is_empty());
+            }
+            longest = longest.max(far);
+        }
+        longest
     }
 }

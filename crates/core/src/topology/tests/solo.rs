@@ -6,7 +6,7 @@ use tidings_crypto::{Neighbours, PeerKey, Power};
 
 use crate::time::Instant;
 use crate::topology::config::MAX_PEERS;
-use crate::topology::{Allow, Config, Effect, Event, Facts, Kind, Reach, Standing, State};
+use crate::topology::{Allow, Config, ConfigError, Effect, Event, Facts, Kind, Reach, Standing, State};
 
 use super::net::{key, millis, secs};
 
@@ -292,4 +292,51 @@ fn effects_are_bounded_by_the_table() {
     solo.state.handle(solo.now, Event::Tick);
     let effects = std::iter::from_fn(|| solo.state.poll_effect()).count();
     assert_eq!(effects, MAX_PEERS, "everybody was joined, so everybody is wanted");
+}
+
+#[test]
+fn half_of_the_links_lead_to_the_local_network_where_both_are_known() {
+    let mut solo = Solo::new(mesh());
+    for draw in 1..=40 {
+        let reach = if draw <= 20 { Reach::Lan } else { Reach::Address };
+        solo.tell(Event::Known { peer: key(draw), reach });
+    }
+    solo.pass(millis(100));
+    let near = (1..=20).filter(|draw| solo.wanted.contains(&key(*draw))).count();
+    assert_eq!((near, solo.wanted.len()), (2, 4));
+}
+
+#[test]
+fn peers_with_few_links_are_preferred() {
+    let mut solo = Solo::new(mesh());
+    for draw in 1..=40 {
+        solo.know(key(draw));
+        solo.tell(Event::Routed { peer: key(draw) });
+        solo.tell(Event::Announced { peer: key(draw), facts: with_degree(if draw <= 20 { 3 } else { 10 }) });
+    }
+    solo.pass(secs(1));
+    let few = (1..=20).filter(|draw| solo.wanted.contains(&key(*draw))).count();
+    assert!(few >= 3, "{few} of {}", solo.wanted.len());
+}
+
+#[test]
+fn degrees_that_contradict_one_another_are_refused() {
+    assert_eq!(Config::default().check(), Ok(()));
+    let none = Config { min_degree: 0, ..mesh() };
+    assert_eq!(none.check(), Err(ConfigError::NoLinks));
+    let below = Config { min_degree: 11, ..mesh() };
+    assert_eq!(below.check(), Err(ConfigError::MaxBelowMin { min: 11, max: 10 }));
+    for hub in [9, 129] {
+        let config = Config { max_hub_degree: hub, ..mesh() };
+        assert_eq!(config.check(), Err(ConfigError::Hub { max: 10, hub }));
+    }
+}
+
+#[test]
+fn kinds_are_read_by_their_names() {
+    for kind in Kind::ALL {
+        assert_eq!(kind.to_string().parse(), Ok(kind));
+    }
+    let error = "tree".parse::<Kind>().expect_err("it is none");
+    assert_eq!(error.to_string(), "expected mesh, ring, hierarchical, star or adaptive, got \"tree\"");
 }
