@@ -10,7 +10,7 @@ use crate::record::Record;
 use crate::routing;
 use crate::sessions::{self, Opened, Unopened};
 use crate::trust::{Cost, Evidence};
-use crate::wire::{Clear, Control, Frame, Parcel, Passage, RefusedReason, Suite};
+use crate::wire::{Clear, Control, Frame, MAX_HOPS, Parcel, Passage, RefusedReason, Suite};
 
 impl<S: Sealer> Engine<S> {
     pub(super) fn on_frame(&mut self, now: Moment, link: LinkId, peer: PeerKey, frame: Frame) {
@@ -39,8 +39,13 @@ impl<S: Sealer> Engine<S> {
             self.carry(now, neighbour, passage);
             return;
         }
+        let crossed = passage.ttl;
         let Ok(parcel) = passage.open() else {
-            self.misconduct(neighbour, Evidence::MalformedParcel);
+            self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
+            // Who carries it for others does not look into it.
+            if crossed >= MAX_HOPS {
+                self.misconduct(neighbour, Evidence::MalformedParcel);
+            }
             return;
         };
         match &parcel.suite {
@@ -53,8 +58,8 @@ impl<S: Sealer> Engine<S> {
                         self.records.extend(session.map(Record::Session));
                         self.on_controls(now, *sender, controls);
                     }
-                    Err(Unopened::Forged) => self.failed(now, neighbour, *sender, Evidence::Forged),
-                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, *sender, Evidence::CannotOpen),
+                    Err(Unopened::Forged) => self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::Forged),
+                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::CannotOpen),
                 }
             }
             Suite::Session(clear) => self.on_session_parcel(now, link, neighbour, &parcel, clear),
@@ -88,23 +93,24 @@ impl<S: Sealer> Engine<S> {
         }
         match self.sessions.open(clear, &parcel.body, now.age) {
             Ok(opened) => self.on_opened(now, parcel, clear, opened),
-            Err(Unopened::Forged) => self.failed(now, neighbour, clear.sender, Evidence::Forged),
+            Err(Unopened::Forged) => self.failed(now, neighbour, (clear.sender, parcel.ttl), Evidence::Forged),
             // A receipt in a session is sent again when its link ends, and may have been opened before that.
             Err(Unopened::CannotOpen) if clear.content.is_none() && !begins => {
                 self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
             }
             Err(Unopened::CannotOpen) => {
-                self.failed(now, neighbour, clear.sender, Evidence::CannotOpen);
+                self.failed(now, neighbour, (clear.sender, parcel.ttl), Evidence::CannotOpen);
                 self.tell_cannot_open(now, parcel.id, clear, !begins);
             }
         }
     }
 
-    /// An open that failed costs its bringer more than one that did not. Who brings what others have sealed cannot
-    /// know what is in it, and what it says of its sender is not proven: that is evidence against nobody.
-    fn failed(&mut self, now: Moment, neighbour: PeerKey, sender: PeerKey, evidence: Evidence) {
+    /// An open that failed costs its bringer more than one that did not. Who carries what others have sealed cannot
+    /// know what is in it, and what it says of its sender is not proven: it is evidence only against a neighbour that
+    /// names itself and says that it has crossed no link before this one.
+    fn failed(&mut self, now: Moment, neighbour: PeerKey, (sender, ttl): (PeerKey, u32), evidence: Evidence) {
         self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
-        if sender == neighbour {
+        if sender == neighbour && ttl >= MAX_HOPS {
             self.misconduct(neighbour, evidence);
         }
     }
@@ -132,7 +138,7 @@ impl<S: Sealer> Engine<S> {
         self.on_controls(now, sender, inner.controls);
         if let Some(content) = inner.content {
             // Crossing the link to this node took one hop too.
-            let hops = (inner.hop_limit.saturating_sub(parcel.ttl) + 1).min(crate::wire::MAX_HOPS);
+            let hops = (inner.hop_limit.saturating_sub(parcel.ttl) + 1).min(MAX_HOPS);
             let arrived = Arrived { sender, class: parcel.class, content, messages: inner.messages, hops };
             self.delivery.handle(now, delivery::Event::Arrived(arrived));
         }
