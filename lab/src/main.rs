@@ -6,6 +6,8 @@ mod checker;
 #[cfg(feature = "net")]
 mod crash;
 #[cfg(feature = "net")]
+mod hostile;
+#[cfg(feature = "net")]
 mod lan;
 mod log;
 #[cfg(feature = "net")]
@@ -59,9 +61,16 @@ enum Command {
     /// Run a scenario with real nodes, one network namespace each, and judge what their clients wrote down
     #[cfg(feature = "net")]
     Net(net::Net),
+    /// Attack a node with one hostile peer after another, and see what honest nodes notice
+    #[cfg(feature = "net")]
+    Hostile(hostile::Hostile),
     /// Show the resident memory of a node, and what each further neighbour takes
     #[cfg(feature = "net")]
     Memory(memory::Memory),
+    /// The hostile peer of an attack, started by it
+    #[cfg(feature = "net")]
+    #[command(hide = true)]
+    HostilePeer(hostile::HostilePeer),
     /// The recipient of a measurement, started by it
     #[cfg(feature = "net")]
     #[command(hide = true)]
@@ -95,6 +104,8 @@ async fn real_nodes(command: Command) -> anyhow::Result<ExitCode> {
         Command::Slow(slow) => slow.run().await?,
         Command::Memory(memory) => memory.run().await?,
         Command::Net(net) => return net.run().await,
+        Command::Hostile(hostile) => return hostile.run().await,
+        Command::HostilePeer(peer) => peer.run().await?,
         Command::BenchPeer { dir, tcp } => bench::serve(&dir, tcp).await?,
         Command::Sim(_) | Command::Check(_) | Command::Planted(_) | Command::Report(_) => {
             unreachable!("they need no real nodes")

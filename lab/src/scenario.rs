@@ -156,6 +156,8 @@ pub(crate) enum Recipients {
     Neighbours,
     /// In turn, everybody but the sender.
     All,
+    /// Each time a random one of them.
+    Anybody,
     These(Vec<usize>),
 }
 
@@ -357,6 +359,24 @@ pub(crate) struct SimOnly {
     /// Which sealer runs; the real one in one of twenty seeds.
     #[serde(default)]
     pub(crate) sealer: SealerChoice,
+    #[serde(default)]
+    pub(crate) expect: SimExpect,
+}
+
+/// What must hold in the simulator, which sees the whole network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimExpect {
+    /// From the last link that comes up at the beginning until everybody reaches everybody.
+    pub(crate) formed_within: Option<Span>,
+    /// The same after something was lost, in 99 of 100 cases.
+    pub(crate) healed_within: Option<Span>,
+    /// The most bytes of routing's frames per node and minute while everybody reaches everybody.
+    pub(crate) quiet_bytes: Option<u64>,
+    /// The most bytes of others' parcels that a relay may hold.
+    pub(crate) held_bytes: Option<u64>,
+    /// Jain's index over what is shown of each sender while messages are sent, at least.
+    pub(crate) fairness: Option<Percent>,
 }
 
 /// Which sealer runs.

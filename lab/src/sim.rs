@@ -10,6 +10,7 @@ mod client;
 mod clients;
 mod clock;
 mod dice;
+mod expect;
 mod faults;
 mod hostile;
 mod lives;
@@ -18,8 +19,10 @@ mod outputs;
 mod queue;
 #[cfg(all(feature = "seeded", getrandom_backend = "custom"))]
 mod random;
+mod reach;
 mod report;
 mod reuse;
+mod routes;
 mod run;
 mod seal;
 mod shrink;

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod inbox;
 mod listen;
+mod mesh;
 mod messages;
 mod metrics;
 mod node;

@@ -7,6 +7,7 @@ mod code;
 mod contacts;
 mod doctor;
 mod inbox;
+mod mesh;
 mod messages;
 mod node;
 mod payload;
@@ -19,6 +20,10 @@ pub use code::{Code, Exit};
 pub use contacts::{AcceptInvite, Contact, ContactChange, ContactList, CreateInvite, Invite, Joined, NewContact};
 pub use doctor::{Check, Report, Verdict};
 pub use inbox::{Acknowledge, Acknowledged, InboxPage, InboxQuery, ReceivedMessage};
+pub use mesh::{
+    Hotspot, Labels, Latency, Network, PeerQuery, PeerRoute, Route, RouteList, Topology, TopologyChange, TopologyKind,
+    TopologyNode,
+};
 pub use messages::{
     Accepted, BatchRequest, BatchResults, ListQuery, MessageDetail, MessagePage, MessageSummary, Retried, SendRequest,
     SendResult, State, TimelineEntry, WaitQuery, WaitState,
@@ -29,5 +34,5 @@ pub use peers::{DialRequest, Dialled, Direction, Link, Peer, PeerList};
 #[cfg(feature = "server")]
 pub(crate) use problem::MEDIA_TYPE;
 pub use problem::Problem;
-pub use stream::{Answer, AnswerError, Event, EventKind, Operation, Push, Request};
+pub use stream::{Answer, AnswerError, Event, EventKind, Operation, Push, Request, RouteChange};
 pub use timestamp::{Timestamp, TimestampError};

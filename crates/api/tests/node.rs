@@ -2,71 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod served;
 
-use tidings::config::Switch;
-use tidings::{Address, Node};
-use tidings_api::client::{Client, ClientError, Stream};
-use tidings_api::server::{Options, Server};
+use served::{DEADLINE, Served, hear, refusal, say, serve};
 use tidings_api::types::{
     AcceptInvite, BatchRequest, Code, ContactChange, CreateInvite, Event, EventKind, InboxQuery, ListQuery, NodeState,
-    Operation, Push, Request, SendRequest, SendResult, State, WaitQuery, WaitState,
+    Operation, Push, SendRequest, SendResult, State, WaitQuery, WaitState,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-struct Served {
-    node: Node,
-    server: Server,
-    client: Client,
-    directory: tempfile::TempDir,
-}
-
-async fn serve(name: &str) -> Served {
-    let directory = tempfile::tempdir().unwrap();
-    let node = Node::builder()
-        .dir(directory.path())
-        .name(name)
-        .address(Address::new("/ip4/127.0.0.1/tcp/0").unwrap())
-        .mdns(Switch::Off)
-        .start()
-        .await
-        .unwrap();
-    let options = Options {
-        directory: directory.path().to_owned(),
-        tcp: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-        allow_origin: Vec::new(),
-    };
-    let server = Server::start(node.clone(), options).await.unwrap();
-    let client = Client::connect(directory.path()).await.unwrap();
-    Served { node, server, client, directory }
-}
-
-impl Served {
-    async fn stop(self) {
-        self.node.shutdown().await;
-        self.server.stop().await;
-        assert!(!self.directory.path().join("api.addr").exists());
-        assert!(!self.directory.path().join("tidings.sock").exists());
-        assert!(self.directory.path().join("token").exists());
-    }
-
-    /// The oldest unacknowledged messages.
-    async fn inbox(&self) -> Vec<tidings_api::types::ReceivedMessage> {
-        let query = InboxQuery { wait_seconds: Some(DEADLINE.as_secs()), ..InboxQuery::default() };
-        self.client.inbox(&query).await.unwrap().messages
-    }
-
-    async fn reached(&self, id: &str, state: WaitState) -> State {
-        let query = WaitQuery { wait_state: Some(state), wait_seconds: Some(DEADLINE.as_secs()) };
-        let message = self.client.message(id, &query).await.unwrap();
-        assert_eq!(message.reached, Some(true), "{message:?}");
-        message.summary.state
-    }
-}
 
 /// Two nodes that have met by an invite.
 async fn pair() -> (Served, Served) {
@@ -85,13 +28,6 @@ async fn pair() -> (Served, Served) {
     .await
     .expect("both are contacts");
     (ada, bob)
-}
-
-fn refusal(error: ClientError) -> Code {
-    let ClientError::Refused(problem) = error else {
-        panic!("expected a problem, got {error}");
-    };
-    problem.code
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,16 +194,6 @@ async fn contacts_are_renamed_verified_and_removed() {
     assert_eq!(refusal(error), Code::InvalidInvite);
     ada.stop().await;
     bob.stop().await;
-}
-
-async fn say(stream: &mut Stream, req: u64, operation: Operation) {
-    let request = Request { req: Some(req), operation };
-    stream.say(&request).await.unwrap();
-}
-
-async fn hear(stream: &mut Stream) -> Push {
-    let next = tokio::time::timeout(DEADLINE, stream.next()).await;
-    next.expect("the node says something").unwrap().expect("the stream is open")
 }
 
 #[tokio::test(flavor = "multi_thread")]

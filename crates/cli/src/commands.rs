@@ -8,13 +8,17 @@ mod id;
 mod inbox;
 mod invite;
 mod join;
+mod labels;
+mod network;
 mod outbox;
 mod peers;
 mod receive;
+mod routes;
 mod run;
 mod send;
 mod status;
 mod stop;
+mod topology;
 mod trace;
 mod version;
 
@@ -47,6 +51,14 @@ pub(crate) enum Command {
     Status,
     /// Show peers and links, or dial an address
     Peers(peers::Arguments),
+    /// Show who can be reached, over how many hops and by way of whom
+    Routes,
+    /// Show the network as this node knows it, or lay links in another shape
+    Topology(topology::Arguments),
+    /// Show figures of the network: size, paths, hotspots, delivery, latency
+    Network,
+    /// Show what this node tells everybody about itself, or tell something else
+    Labels(labels::Arguments),
     /// List, verify, rename and remove contacts
     Contacts(contacts::Arguments),
     /// Show what was sent and is not done; cancel or retry a message
@@ -76,6 +88,10 @@ impl Command {
             Self::Receive(arguments) => receive::run(context, &arguments),
             Self::Status => status::run(context),
             Self::Peers(arguments) => peers::run(context, arguments),
+            Self::Routes => routes::run(context),
+            Self::Topology(arguments) => topology::run(context, &arguments),
+            Self::Network => network::run(context),
+            Self::Labels(arguments) => labels::run(context, arguments),
             Self::Contacts(arguments) => contacts::run(context, arguments),
             Self::Outbox(arguments) => outbox::run(context, arguments),
             Self::Inbox(arguments) => inbox::run(context, arguments),

@@ -36,12 +36,17 @@ fn program(directory: &Path) -> Command {
 }
 
 fn start(directory: tempfile::TempDir, name: &str) -> Running {
+    start_with(directory, name, &[])
+}
+
+fn start_with(directory: tempfile::TempDir, name: &str, options: &[&str]) -> Running {
     let mut command = program(directory.path());
     command
         .args(["run", "--json", "--no-mdns", "--api", "127.0.0.1:0"])
         .args(["--address", "/ip4/127.0.0.1/udp/0/quic-v1"])
         .args(["--address", "/ip4/127.0.0.1/tcp/0"])
-        .args(["--name", name]);
+        .args(["--name", name])
+        .args(options);
     wait_for(command, directory)
 }
 
@@ -140,6 +145,79 @@ fn a_message_goes_from_one_terminal_to_the_other() {
     assert_eq!(peers["peers"][0]["peer_id"], bob.said["peer_id"]);
     let delivered = bob.json(&["status"])["counters"]["delivered"].as_u64();
     assert!(delivered >= Some(1), "{delivered:?}");
+}
+
+/// Asks until an answer is as wanted, and returns it.
+fn until(ask: impl Fn() -> Value, wanted: impl Fn(&Value) -> bool) -> Value {
+    let limit = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = ask();
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < limit, "{answer}");
+    }
+}
+
+/// Three nodes, of which the first and the last are linked to the middle one alone.
+fn row() -> [Running; 3] {
+    let middle = start_with(private(), "bob", &["--no-dial", "--topology", "ring"]);
+    let address = middle.said["listen_addresses"][0].as_str().expect("an address").to_owned();
+    let end = |name| start_with(private(), name, &["--no-dial", "--bootstrap", &address]);
+    [end("ada"), middle, end("eve")]
+}
+
+#[test]
+fn a_message_goes_over_a_node_between_and_the_commands_show_the_way() {
+    let [ada, bob, eve] = row();
+    let to = eve.said["peer_id"].as_str().expect("a peer id");
+    let routes = until(|| ada.json(&["routes"]), |list| list["routes"].as_array().is_some_and(|all| all.len() == 2));
+    let (near, far) = (&routes["routes"][0], &routes["routes"][1]);
+    assert_eq!((&near["peer_id"], &near["hops"]), (&bob.said["peer_id"], &1.into()));
+    assert_eq!((&far["peer_id"], &far["hops"], &far["next_hop"]), (&to.into(), &2.into(), &bob.said["peer_id"]));
+    let sent = ada.json(&["send", to, "past bob", "--wait", "delivered", "--timeout", "60s"]);
+    let received = eve.json(&["receive", "--count", "1"]);
+    assert_eq!((&received["id"], &received["hops"]), (&sent["id"], &2.into()));
+    let network = ada.json(&["network"]);
+    assert_eq!((&network["size"], &network["delivery_rate"]), (&3.into(), &1.0.into()));
+    assert!(network["latency"]["p50_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{network}");
+    let shown = String::from_utf8(ada.output(&["routes"]).stdout).expect("text");
+    assert!(shown.lines().any(|line| line.contains(to) && line.contains("bob")), "{shown}");
+    let shown = String::from_utf8(ada.output(&["peers"]).stdout).expect("text");
+    let line = shown.lines().find(|line| line.contains(to)).expect("who is further away is shown, too");
+    assert_eq!(line.split_whitespace().filter(|word| ["2", "none"].contains(word)).count(), 2, "{line}");
+}
+
+#[test]
+fn the_shape_and_the_labels_are_set_while_the_node_runs() {
+    let [ada, bob, eve] = row();
+    assert_eq!(bob.json(&["status"])["topology"], "ring");
+    assert_eq!(ada.json(&["topology"])["kind"], "adaptive");
+    let topology = ada.json(&["topology", "set", "star"]);
+    assert_eq!((&topology["kind"], &topology["shape"]), (&"star".into(), &"star".into()));
+    eve.json(&["labels", "set", "room=kitchen"]);
+    assert_eq!(eve.json(&["labels"])["labels"], serde_json::json!({ "room": "kitchen" }));
+    let found = |list: &Value| list["peers"].as_array().is_some_and(|peers| !peers.is_empty());
+    let peers = until(|| ada.json(&["peers", "--label", "room=kitchen"]), found);
+    assert_eq!(peers["peers"][0]["peer_id"], eve.said["peer_id"]);
+    assert_eq!(ada.json(&["peers", "--label", "room=hall"])["peers"], serde_json::json!([]));
+    eve.json(&["labels", "set"]);
+    until(|| ada.json(&["peers", "--label", "room=kitchen"]), |list| !found(list));
+}
+
+#[test]
+fn the_demo_shows_hops_and_a_healed_mesh_and_that_nothing_is_lost() {
+    let home = private();
+    for (wiring, told) in [("line", "over 2 links"), ("star", "none is killed on it")] {
+        let output = program(home.path())
+            .args(["demo", "--nodes", "3", "--messages", "100", "--wiring", wiring])
+            .output()
+            .expect("the program was built with the tests");
+        let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{text}{error}");
+        assert!(text.contains("everything arrived exactly once") && text.contains(told), "{text}");
+        assert_eq!(text.contains("the mesh has healed"), wiring == "line", "{text}");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn empty() -> tempfile::TempDir {
 #[test]
 fn a_wrong_command_line_exits_with_2() {
     let directory = empty();
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 20] = [
         &[],
         &["nonsense"],
         &["send"],
@@ -45,6 +45,12 @@ fn a_wrong_command_line_exits_with_2() {
         &["inbox", "--limit", "5000"],
         &["join"],
         &["run", "--api", "0.0.0.0"],
+        &["run", "--topology", "web"],
+        &["topology", "set"],
+        &["topology", "set", "web"],
+        &["labels", "set", "kitchen"],
+        &["labels", "set", "room=1", "room=2"],
+        &["peers", "--label", "a=b", "add", "/ip4/127.0.0.1/tcp/1"],
         &["completions", "cmd.exe"],
     ];
     for arguments in wrong {
@@ -59,7 +65,7 @@ fn a_wrong_command_line_exits_with_2() {
 fn without_a_node_every_command_exits_with_3_and_says_how_to_start_one() {
     let directory = empty();
     let id = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 23] = [
         &["stop"],
         &["invite"],
         &["join", "tidings:aaaa"],
@@ -70,6 +76,13 @@ fn without_a_node_every_command_exits_with_3_and_says_how_to_start_one() {
         &["status"],
         &["peers"],
         &["peers", "add", "/ip4/127.0.0.1/tcp/1"],
+        &["peers", "--label", "room=kitchen"],
+        &["routes"],
+        &["topology"],
+        &["topology", "set", "ring"],
+        &["network"],
+        &["labels"],
+        &["labels", "set", "room=kitchen"],
         &["contacts"],
         &["contacts", "verify", "bob", "--yes"],
         &["outbox"],

@@ -146,6 +146,7 @@ impl State {
                 self.on_send(peer, parcel);
             }
             Event::Withdraw { token } => self.on_withdraw(token),
+            Event::Measure { link } => self.on_measure(link),
             Event::Control { link, peer, frame, batch } => self.on_control(link, peer, frame, batch),
             Event::Wanted { peer, wanted } => self.on_wanted(peer, wanted),
             Event::Dial { command, address } => self.on_dial(command, address),

@@ -146,6 +146,7 @@ impl State {
             Event::Avoid { to, next, until } => {
                 if let Some(destination) = self.destinations.get_mut(&to) {
                     destination.avoid(next, until, now);
+                    self.timers.set_at_latest(Timer::Destination(to), until);
                 }
             }
         }

@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use tidings_core::links::Address;
+use tidings_core::topology::Kind;
+
+use crate::labels::Labels;
 
 pub use layers::{ConfigError, Layer, Settings};
 pub use profile::{Preset, Profile};
@@ -47,6 +50,10 @@ pub struct Config {
     pub mdns: Switch,
     /// How much energy and data it may spend.
     pub profile: Profile,
+    /// In which shape it lays its links.
+    pub topology: Kind,
+    /// What it tells everybody about itself.
+    pub labels: Labels,
     /// Where the HTTP interface listens. Read by whoever serves it.
     pub api: ApiAddress,
     /// Which log lines are written, as `tracing-subscriber` filters. Read by whoever writes them.
@@ -65,6 +72,8 @@ impl Default for Config {
             dialling: Dialling::Anybody,
             mdns: Switch::On,
             profile: Profile::default(),
+            topology: Kind::default(),
+            labels: Labels::default(),
             api: ApiAddress::default(),
             log: DEFAULT_LOG.to_owned(),
             allow_origin: Vec::new(),

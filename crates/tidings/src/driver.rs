@@ -24,7 +24,7 @@ mod lifecycle;
 mod net;
 mod tracked;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,9 @@ use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, Swarm};
 use tidings_core::ids::{CommandId, DialId, LinkId};
 use tidings_core::time::Now;
+use tidings_core::view::Way;
 use tidings_core::{Engine, Input};
-use tidings_crypto::OlmSealer;
+use tidings_crypto::{OlmSealer, PeerKey};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::clock::Clock;
@@ -72,7 +73,7 @@ const CALL_BURST: usize = CALLS;
 /// How long a change of the machine's addresses must last before it is acted on: one change makes several events.
 const NETWORK_SETTLES: Duration = Duration::from_millis(300);
 
-type NodeEngine = Engine<OlmSealer>;
+pub(crate) type NodeEngine = Engine<OlmSealer>;
 
 /// What the driver is made of.
 pub(crate) struct Parts {
@@ -119,6 +120,8 @@ pub(crate) struct Driver {
     pending: HashMap<CommandId, Pending>,
     next_command: u64,
     tracked: Tracked,
+    /// Where what is for a peer goes, of those for whom that has changed in this turn.
+    route_changes: BTreeMap<PeerKey, Option<Way>>,
     /// Inputs that arose while outputs were done.
     inputs: VecDeque<Input>,
     news: broadcast::Sender<News>,
@@ -169,6 +172,7 @@ impl Driver {
             pending: HashMap::new(),
             next_command: 1,
             tracked: Tracked::default(),
+            route_changes: BTreeMap::new(),
             inputs: VecDeque::new(),
             news: parts.news,
             status: parts.status,

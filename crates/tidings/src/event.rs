@@ -12,7 +12,9 @@ use tidings_core::links::LinkKind;
 use tidings_core::message::{InboxMessage, MessageState};
 use tidings_core::record::Contact;
 use tidings_core::time::Wall;
+use tidings_core::topology::Kind;
 use tidings_core::trust::Evidence;
+use tidings_core::view::Way;
 use tidings_crypto::PeerKey;
 
 mod catch_up;
@@ -41,6 +43,15 @@ pub enum Event {
         /// Who.
         peer: PeerKey,
     },
+    /// Links are laid in another shape from now on.
+    Topology {
+        /// Which.
+        kind: Kind,
+        /// Why, with figures.
+        reason: String,
+    },
+    /// Where what is for some peers goes has changed, at the same moment for all of them.
+    Routes(Vec<RouteChange>),
     /// A contact was added or changed.
     Contact(Contact),
     /// A peer did something it must not do.
@@ -71,12 +82,23 @@ impl Event {
             Self::State(change) => change.at,
             Self::NeighbourUp { .. }
             | Self::NeighbourDown { .. }
+            | Self::Topology { .. }
+            | Self::Routes(_)
             | Self::Contact(_)
             | Self::Security { .. }
             | Self::Degraded { .. }
             | Self::Lagged { .. } => None,
         }
     }
+}
+
+/// What is for a peer goes to another neighbour from now on, or nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteChange {
+    /// For whom.
+    pub peer: PeerKey,
+    /// Where it goes; `None` if no way leads there any more.
+    pub way: Option<Way>,
 }
 
 /// Sent messages changed state together.

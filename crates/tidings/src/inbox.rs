@@ -110,6 +110,8 @@ impl<S: Source> Reader<S> {
                 News::State(_)
                 | News::NeighbourUp { .. }
                 | News::NeighbourDown { .. }
+                | News::Topology { .. }
+                | News::Routes(_)
                 | News::Contact(_)
                 | News::Misconduct { .. }
                 | News::Degraded { .. },

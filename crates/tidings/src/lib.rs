@@ -38,6 +38,7 @@ mod idempotency;
 mod inbox;
 mod inspect;
 mod invite;
+mod labels;
 mod link;
 mod message;
 mod network;
@@ -49,12 +50,13 @@ mod start;
 mod status;
 
 pub use config::Config;
-pub use event::{Event, EventStream, StateChange};
+pub use event::{Event, EventStream, RouteChange, StateChange};
 pub use inbox::Inbox;
 pub use inspect::{DatabaseFinding, Inspection, inspect};
 pub use invite::InviteError;
+pub use labels::{Labels, LabelsError, MAX_LABEL_BYTES, MAX_LABELS};
 pub use message::{Message, MessageHandle};
-pub use node::{CallError, DIAL_TIMEOUT, DialError, Dialled, Node, RequestError, WaitError};
+pub use node::{CallError, DIAL_TIMEOUT, DialError, Dialled, Network, Node, RequestError, WaitError};
 pub use resolve::{ResolveError, Resolved, ResolvedBy};
 pub use sent::{Cursor, CursorError, MessageFilter, MessagePage, SentMessage};
 pub use start::{Builder, StartError};
@@ -70,8 +72,11 @@ pub use tidings_core::message::{
 };
 pub use tidings_core::record::Contact;
 pub use tidings_core::time::Wall;
+pub use tidings_core::topology::{Graph, GraphNode, Hotspot, Kind as Topology, KindError as TopologyError, Metrics};
 pub use tidings_core::trust::Evidence;
-pub use tidings_core::view::{Counters, LinkView, PeerView, View};
+pub use tidings_core::view::{
+    AnnouncedView, Counters, DeliveryView, LinkView, PeerView, ReceiptTimes, RouteView, TopologyView, View, Way,
+};
 pub use tidings_crypto::{
-    KeyWrapper, PeerKey as PeerId, PeerKeyError as PeerIdError, PlainWrapper, fingerprint, safety_number,
+    KeyWrapper, PeerKey as PeerId, PeerKeyError as PeerIdError, PlainWrapper, Power, fingerprint, safety_number,
 };

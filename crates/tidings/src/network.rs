@@ -4,9 +4,9 @@
 //! here are those that held against hostile peers: without them one process of an attacker takes a node's memory,
 //! descriptors or both.
 
+mod arrivals;
 mod link_protocol;
 mod local;
-mod pending_limit;
 
 use std::io;
 use std::net::IpAddr;
@@ -27,10 +27,11 @@ use crate::config::{Preset, Switch};
 pub(crate) use link_protocol::LinkEvent;
 pub(crate) use local::is_useful_on_lan;
 
-/// Streams that one connection may have open: one link, and identify's short ones.
-const MAX_STREAMS: u32 = 64;
+/// Streams that one connection may have open: one link, identify's short ones both ways, and what is being closed. Over
+/// TCP each holds up to 256 KiB that nobody reads.
+const MAX_STREAMS: u32 = 8;
 /// Inbound streams of a connection that negotiate at once, each for at most 10 s.
-const MAX_NEGOTIATING_STREAMS: usize = 16;
+const MAX_NEGOTIATING_STREAMS: usize = 4;
 /// A connection without any stream is closed after this.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most inbound handshakes at once.
@@ -44,10 +45,12 @@ const MAX_PER_PEER: u32 = 8;
 /// handshake may cost.
 const QUIC_HANDSHAKE: Duration = Duration::from_secs(8);
 /// What a peer may have sent on one QUIC stream and we have not read. The link's window is core's own (up to 8 MiB);
-/// this one only has to cover what is between the wire and the reader.
-const QUIC_STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// The same for a whole connection, with room for identify's streams.
-const QUIC_CONNECTION_WINDOW_BYTES: u32 = 5 * 1024 * 1024;
+/// this one only has to cover what is between the wire and the reader, and a link carries it once a round trip: 10 MB/s
+/// at 100 ms.
+const QUIC_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The same for a whole connection, with room for identify's streams: what one connection costs whose streams are
+/// stuffed.
+const QUIC_CONNECTION_WINDOW_BYTES: u32 = 1280 * 1024;
 /// What identify says we speak.
 const IDENTIFY_PROTOCOL: &str = "tidings/1";
 
@@ -55,7 +58,7 @@ const IDENTIFY_PROTOCOL: &str = "tidings/1";
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
-    pending: pending_limit::Behaviour,
+    pub(crate) arrivals: arrivals::Behaviour,
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
     // Tells the peer its address as seen from here. What peers claim about theirs is not used: signed cards carry
     // addresses, and dialling whatever a stranger claims would make this node attack third parties.
@@ -130,7 +133,7 @@ fn behaviour(keypair: &Keypair, max_inbound: u32) -> Behaviour {
         .with_cache_size(0);
     Behaviour {
         limits: connection_limits::Behaviour::new(limits),
-        pending: pending_limit::Behaviour::default(),
+        arrivals: arrivals::Behaviour::new(max_inbound),
         mdns: Toggle::from(None),
         identify: identify::Behaviour::new(identify),
         link: link_protocol::Behaviour::default(),

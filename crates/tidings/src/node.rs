@@ -2,6 +2,7 @@
 
 mod contacts;
 mod error;
+mod mesh;
 mod messages;
 
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use tidings_crypto::PeerKey;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
 pub use error::{CallError, DialError, RequestError, WaitError};
+pub use mesh::Network;
 
 use crate::config::Profile;
-use crate::driver::call::{Call, ChangePage, News, Read, States};
+use crate::driver::NodeEngine;
+use crate::driver::call::{Call, ChangePage, Look, News, Read, States};
 use crate::event::{self, EventStream, Source};
 use crate::inbox::Inbox;
 use crate::start::Builder;
@@ -100,7 +103,7 @@ impl Node {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn info(&self) -> NodeInfo {
-        let counters = self.view().await.map(|view| view.counters);
+        let counters = self.look(|engine| engine.counters()).await;
         let status = self.shared.status.borrow().clone();
         NodeInfo {
             peer_id: self.shared.peer,
@@ -109,7 +112,7 @@ impl Node {
             reasons: status.reasons,
             listen_addresses: status.listen_addresses,
             profile: self.shared.profile,
-
+            topology: status.topology,
             uptime: self.shared.started.elapsed(),
             counters: counters.unwrap_or_default(),
         }
@@ -208,7 +211,7 @@ impl Node {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn peers(&self) -> Result<Vec<PeerView>, CallError> {
-        Ok(self.view().await?.peers.clone())
+        self.look(|engine| engine.view().peers).await
     }
 
     /// Opens a link to an address, and waits up to [`DIAL_TIMEOUT`] for it.
@@ -337,8 +340,16 @@ impl Node {
     /// # Cancel safety
     ///
     /// Cancel safe: it changes nothing.
-    pub async fn view(&self) -> Result<Arc<View>, CallError> {
-        self.ask(Call::View).await
+    pub async fn view(&self) -> Result<View, CallError> {
+        self.look(|engine| engine.view()).await
+    }
+
+    /// Reads something that the engine knows.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&NodeEngine) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        self.ask(|answer| Call::Look(Look::new(look, answer))).await
     }
 
     fn subscribe(&self) -> broadcast::Receiver<News> {

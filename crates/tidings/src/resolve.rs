@@ -1,5 +1,6 @@
 //! Finds the peer that a person means by a text.
 
+use tidings_core::record::Contact;
 use tidings_core::view::View;
 use tidings_crypto::PeerKey;
 
@@ -72,11 +73,8 @@ fn list(candidates: &[PeerKey]) -> String {
 /// Looks a text up: a contact's name goes before a whole peer id, that before a name peers give themselves, and that
 /// before a piece of a peer id.
 pub(crate) fn resolve(text: &str, view: &View) -> Result<Resolved, ResolveError> {
-    if let Some(contact) = view.contacts.iter().find(|contact| contact.name == text) {
-        return Ok(Resolved { peer: contact.peer, by: ResolvedBy::Contact { verified: contact.verified } });
-    }
-    if let Ok(peer) = text.parse() {
-        return Ok(Resolved { peer, by: ResolvedBy::PeerId });
+    if let Some(resolved) = by_contact_or_id(text, view.contacts.iter()) {
+        return Ok(resolved);
     }
     let named = view.peers.iter().filter(|peer| peer.name == text);
     if let Some(found) = only(text, named.map(|peer| peer.peer).collect())? {
@@ -92,6 +90,15 @@ pub(crate) fn resolve(text: &str, view: &View) -> Result<Resolved, ResolveError>
         }
     }
     Err(ResolveError::Unknown { text: text.to_owned() })
+}
+
+/// The half of it that needs to know nobody but the contacts.
+pub(crate) fn by_contact_or_id<'a>(text: &str, mut contacts: impl Iterator<Item = &'a Contact>) -> Option<Resolved> {
+    if let Some(contact) = contacts.find(|contact| contact.name == text) {
+        return Some(Resolved { peer: contact.peer, by: ResolvedBy::Contact { verified: contact.verified } });
+    }
+    let peer = text.parse().ok()?;
+    Some(Resolved { peer, by: ResolvedBy::PeerId })
 }
 
 fn has_piece(peer: PeerKey, piece: &str) -> bool {
@@ -111,7 +118,6 @@ fn only(text: &str, mut found: Vec<PeerKey>) -> Result<Option<PeerKey>, ResolveE
 
 #[cfg(test)]
 mod tests {
-    use tidings_core::record::Contact;
     use tidings_core::time::Wall;
     use tidings_core::view::PeerView;
 
@@ -129,6 +135,7 @@ mod tests {
             addresses: Vec::new(),
             evidence: std::collections::BTreeMap::new(),
             waiting: 0,
+            announced: None,
         }
     }
 

@@ -287,7 +287,7 @@ impl Start {
             .map_err(|error| StartError::System { reason: error.to_string() })?;
         let (calls, taken) = mpsc::channel(driver::CALLS);
         let stop = Arc::new(Notify::new());
-        let (status, watched) = watch::channel(Status::starting(booted.boot));
+        let (status, watched) = watch::channel(Status::starting(booted.boot, self.config.topology));
         let (news, _) = broadcast::channel(driver::NEWS);
         let node = Node::new(Shared {
             peer: home.identity().peer(),

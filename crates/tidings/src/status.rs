@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tidings_core::links::Address;
+use tidings_core::topology::Kind;
 use tidings_core::view::Counters;
 use tidings_crypto::PeerKey;
 
@@ -63,7 +64,8 @@ pub struct NodeInfo {
     pub listen_addresses: Vec<Address>,
     /// How much energy and data it may spend.
     pub profile: Profile,
-
+    /// In which shape it lays its links.
+    pub topology: Kind,
     /// Since its start.
     pub uptime: Duration,
     /// Counts since its start.
@@ -77,10 +79,11 @@ pub(crate) struct Status {
     pub(crate) state: NodeState,
     pub(crate) reasons: Vec<String>,
     pub(crate) listen_addresses: Vec<Address>,
+    pub(crate) topology: Kind,
 }
 
 impl Status {
-    pub(crate) fn starting(boot: u64) -> Self {
-        Self { boot, state: NodeState::Starting, reasons: Vec::new(), listen_addresses: Vec::new() }
+    pub(crate) fn starting(boot: u64, topology: Kind) -> Self {
+        Self { boot, state: NodeState::Starting, reasons: Vec::new(), listen_addresses: Vec::new(), topology }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Rule {
     StrangeState,
     /// No payload is seen in the clear between nodes.
     Plaintext,
+    /// What is forwarded does not come back.
+    Loop,
     /// What the scenario expects.
     Expectation,
 }
@@ -70,6 +72,7 @@ impl Rule {
             Self::AcknowledgedByNobody => "what is told as acknowledged was acknowledged",
             Self::StrangeState => "a client is told of its own messages only",
             Self::Plaintext => "no payload is seen in the clear between nodes",
+            Self::Loop => "following next hops never comes back to a node",
             Self::Expectation => "the scenario's expectations are met",
         }
     }

@@ -65,7 +65,7 @@ impl Workload {
         let everybody = 0..scenario.topology.nodes;
         let recipients = |send: &Send| match &send.to {
             Recipients::Neighbours => neighbours.to_vec(),
-            Recipients::All => everybody.clone().filter(|to| *to != node).collect(),
+            Recipients::All | Recipients::Anybody => everybody.clone().filter(|to| *to != node).collect(),
             Recipients::These(nodes) => nodes.iter().copied().filter(|to| *to != node).collect(),
         };
         let progress = scenario.send.iter().map(|send| Progress { recipients: recipients(send), next: 0, calls: 0 });
@@ -109,9 +109,7 @@ impl Workload {
         let call = self.call_name(number);
         let (mut requests, mut written, mut cancels) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..usize::try_from(send.per_call.unwrap_or(1)).unwrap_or(usize::MAX) {
-            let progress = &mut self.progress[number];
-            let to = progress.recipients[progress.next % progress.recipients.len()];
-            progress.next += 1;
+            let to = self.recipient(number, send);
             let bytes = send.bytes.map_or(256, |sizes| self.dice.between(sizes.least, sizes.most));
             let payload = self.payload(bytes);
             let lifetime = send.lifetime.map_or(LIFETIME, |lifetime| lifetime.0);
@@ -135,6 +133,14 @@ impl Workload {
             });
         }
         Submit { first_call: None, requests, written, cancels, repeat: send.repeat }
+    }
+
+    fn recipient(&mut self, number: usize, send: &Send) -> usize {
+        let progress = &mut self.progress[number];
+        let count = progress.recipients.len();
+        let at = if send.to == Recipients::Anybody { self.dice.index(count) } else { progress.next % count };
+        progress.next += 1;
+        progress.recipients[at]
     }
 
     fn call_name(&self, number: usize) -> String {

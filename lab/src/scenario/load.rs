@@ -137,10 +137,12 @@ impl<'de> Deserialize<'de> for Recipients {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match WordOrNumbers::deserialize(from) {
             Ok(WordOrNumbers::Word(word)) if word == "all" => Ok(Self::All),
+            Ok(WordOrNumbers::Word(word)) if word == "anybody" => Ok(Self::Anybody),
             Ok(WordOrNumbers::Word(word)) if word == "neighbours" => Ok(Self::Neighbours),
             Ok(WordOrNumbers::Numbers(nodes)) if !nodes.is_empty() => Ok(Self::These(nodes)),
             Ok(_) | Err(_) => {
-                Err(D::Error::custom("expected \"neighbours\", \"all\" or a list of nodes such as [0, 2]"))
+                let expected = "expected \"neighbours\", \"all\", \"anybody\" or a list of nodes such as [0, 2]";
+                Err(D::Error::custom(expected))
             }
         }
     }

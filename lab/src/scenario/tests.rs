@@ -131,7 +131,11 @@ fn contradictions_are_named() {
 fn values_that_cannot_be_read_are_named_with_line_and_key() {
     let cases = [
         ("settle = \"1m\"", "settle = \"soon\"", "s.toml, line 3, settle: expected a duration like"),
-        ("to = [1]", "to = \"everybody\"", "s.toml, line 9, to: expected \"neighbours\", \"all\" or a list of nodes"),
+        (
+            "to = [1]",
+            "to = \"everybody\"",
+            "s.toml, line 9, to: expected \"neighbours\", \"all\", \"anybody\" or a list of nodes",
+        ),
         ("nodes = 2", "nodes = -2", "s.toml, line 6, nodes: invalid value"),
         ("about = \"two\"", "about = \"two", "s.toml, line 1, about: "),
         ("[topology]", "[link]\nrate = \"fast\"\n[topology]", "s.toml, line 5, rate: expected a rate like"),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Amount, Fault, Link, Nodes, Recipients, Scenario, SealerChoice, Send, Shape, Sizes, Span};
+use super::{Amount, Fault, Link, Nodes, Recipients, Scenario, SealerChoice, Send, Shape, SimExpect, Sizes, Span};
 
 /// Keys of one table, those that are given.
 struct Table<'a>(&'a mut String);
@@ -123,6 +123,15 @@ impl Scenario {
                 SealerChoice::Real => Some(quoted("real")),
             },
         );
+        let expect = &self.sim.expect;
+        if *expect != SimExpect::default() {
+            table.open("[sim.expect]");
+            table.key("formed_within", expect.formed_within.map(span));
+            table.key("healed_within", expect.healed_within.map(span));
+            table.key("quiet_bytes", expect.quiet_bytes.map(|bytes| bytes.to_string()));
+            table.key("held_bytes", expect.held_bytes.map(|bytes| bytes.to_string()));
+            table.key("fairness", expect.fairness.map(|share| percent(share.0)));
+        }
     }
 }
 
@@ -148,6 +157,7 @@ fn send(table: &mut Table<'_>, send: &Send) {
         Some(match &send.to {
             Recipients::Neighbours => quoted("neighbours"),
             Recipients::All => quoted("all"),
+            Recipients::Anybody => quoted("anybody"),
             Recipients::These(nodes) => format!("{nodes:?}"),
         }),
     );

@@ -11,7 +11,7 @@ use tidings_crypto::PeerKey;
 
 use super::dice::Dice;
 use crate::log::{Hash, Submitted};
-use crate::scenario::{ClassName, Send};
+use crate::scenario::{ClassName, Recipients, Send};
 
 /// Stands in every payload: whoever finds it on a wire has found what should be sealed.
 pub(crate) const MARKER: &[u8] = b"TIDINGS-LAB-PLAINTEXT";
@@ -112,9 +112,7 @@ impl Client {
         let lifetime = send.lifetime.map_or(tidings_core::message::DEFAULT_LIFETIME, |lifetime| lifetime.0);
         let (mut submissions, mut written, mut cancels) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..send.per_call.unwrap_or(1) {
-            let progress = &mut self.progress[number];
-            let to = progress.recipients[progress.next % progress.recipients.len()];
-            progress.next += 1;
+            let to = self.recipient(number, send);
             let bytes = send.bytes.map_or(256, |sizes| self.dice.between(sizes.least, sizes.most));
             let payload = self.payload(own, bytes);
             written.push(Submitted {
@@ -136,6 +134,14 @@ impl Client {
             }
         }
         Some(Submit { first_call: 0, submissions, written, cancels, repeat: send.repeat })
+    }
+
+    fn recipient(&mut self, number: usize, send: &Send) -> usize {
+        let progress = &mut self.progress[number];
+        let count = progress.recipients.len();
+        let at = if send.to == Recipients::Anybody { self.dice.index(count) } else { progress.next % count };
+        progress.next += 1;
+        progress.recipients[at]
     }
 
     fn payload(&mut self, own: usize, bytes: u64) -> Bytes {

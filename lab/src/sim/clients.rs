@@ -189,7 +189,7 @@ impl<S: LabSealer> World<S> {
                 }
             }
             Event::Misconduct { peer, evidence } => {
-                let of = self.keys.iter().position(|key| *key == peer);
+                let of = self.routes.node(&peer);
                 let honest = of.is_some_and(|of| self.hostile[of].is_none());
                 self.trace.note(self.now, index, Mark::Event, 1, of.unwrap_or(0) as u64);
                 if self.hostile[index].is_none() {
@@ -197,7 +197,8 @@ impl<S: LabSealer> World<S> {
                 }
             }
             Event::Degraded { reason } => self.tally.degraded(reason),
-            Event::NeighbourUp { .. } | Event::NeighbourDown { .. } | Event::Contact(_) => {}
+            Event::Route { peer, .. } => self.on_rerouted(index, &peer),
+            Event::NeighbourUp { .. } | Event::NeighbourDown { .. } | Event::Contact(_) | Event::Topology { .. } => {}
         }
     }
 
@@ -213,7 +214,7 @@ impl<S: LabSealer> World<S> {
 
     fn show(&mut self, index: usize, id: MessageId, from: PeerKey, payload: &[u8], stream: Option<String>) {
         self.trace.note(self.now, index, Mark::Event, 2, id.seq);
-        let from = self.keys.iter().position(|key| *key == from).unwrap_or(usize::MAX);
+        let from = self.routes.node(&from).unwrap_or(usize::MAX);
         let from = u32::try_from(from).unwrap_or(u32::MAX);
         self.tally.shown += 1;
         self.write(Some(index), Entry::Shown { id: Id(id), from, hash: Hash::of(payload), stream });

@@ -7,6 +7,7 @@ use tidings_core::trust::Evidence;
 
 use super::dice::Dice;
 use super::node::{Ending, LabSealer};
+use super::reach::{Disturbance, Reached};
 use super::trace::Mark;
 use super::wire::Quality;
 use super::world::{BEGIN, Happening, World};
@@ -43,6 +44,23 @@ pub(crate) struct Tally {
     pub(crate) bytes: u64,
     /// That engines wrote.
     pub(crate) frames: u64,
+    /// By kind: how many, and their bytes.
+    pub(crate) by_kind: BTreeMap<u8, [u64; 2]>,
+    /// Bytes of routing's frames.
+    pub(crate) routing_bytes: u64,
+    /// Next hops taken or changed; ways from them that were followed, and those over second next hops too.
+    pub(crate) installed: u64,
+    pub(crate) followed: u64,
+    pub(crate) followed_all: u64,
+    pub(crate) reached: Reached,
+    /// The most bytes of others' parcels that a relay held.
+    pub(crate) held_bytes: u64,
+    /// Parcels that relays carried, of those that went to another next hop, and those that were given back.
+    pub(crate) relayed: u64,
+    pub(crate) rerouted: u64,
+    pub(crate) given_back: u64,
+    /// Frames that a link's queue had no room for.
+    pub(crate) frames_dropped: u64,
     pub(crate) submitted: u64,
     pub(crate) refused: u64,
     pub(crate) shown: u64,
@@ -166,7 +184,10 @@ impl<S: LabSealer> World<S> {
             FaultKind::Kill | FaultKind::DiskError => self.fell(&fault, Ending::Killed),
             FaultKind::PowerCut => self.fell(&fault, Ending::PowerCut),
             FaultKind::Stop => self.fell(&fault, Ending::Stopped),
-            FaultKind::Freeze => self.nodes[fault.node].freezes += 1,
+            FaultKind::Freeze => {
+                self.disturb(Disturbance::Loss);
+                self.nodes[fault.node].freezes += 1;
+            }
             FaultKind::DiskFull => self.nodes[fault.node].disk.full += 1,
             FaultKind::DiskSlow => {
                 self.nodes[fault.node].disk.commit = fault.plan.commit.map_or(0, |commit| commit.micros());
@@ -228,6 +249,7 @@ impl<S: LabSealer> World<S> {
                 for way in ways(&fault) {
                     self.roads[fault.road].silences[way] -= 1;
                 }
+                self.disturb(Disturbance::Gain);
                 self.speak(fault.road);
             }
             FaultKind::Worse => {
@@ -258,6 +280,8 @@ impl<S: LabSealer> World<S> {
             return;
         }
         let life = node.life;
+        self.disturb(Disturbance::Gain);
+        let node = &mut self.nodes[index];
         for input in std::mem::take(&mut node.stash) {
             if self.is_alive(index, life) {
                 self.input(index, input);
@@ -319,6 +343,7 @@ impl<S: LabSealer> World<S> {
     }
 
     fn silence(&mut self, fault: &Fault) {
+        self.disturb(Disturbance::Loss);
         for way in ways(fault) {
             self.roads[fault.road].silences[way] += 1;
         }

@@ -8,6 +8,7 @@ use tidings_core::{Engine, Input};
 use tidings_crypto::IdentityKey;
 
 use super::node::{Ending, LabSealer};
+use super::reach::Disturbance;
 use super::trace::Mark;
 use super::world::{Happening, NO_BATCH, World, address};
 use crate::log::Entry;
@@ -44,6 +45,7 @@ impl<S: LabSealer> World<S> {
         let identity = IdentityKey::from_seed(&node.identity.seed());
         let seed = node.dice.bytes();
         node.engine = Some(Engine::new(node.config.clone(), identity, sealer, snapshot, node.clock.at(now), seed));
+        self.disturb(Disturbance::Gain);
         self.trace.note(now, index, Mark::Start, self.nodes[index].life, 0);
         self.trace.tell(now, index, || "starts".to_owned());
         self.drain(index);
@@ -63,11 +65,15 @@ impl<S: LabSealer> World<S> {
 
     /// Ends a node.
     pub(super) fn end_node(&mut self, index: usize, ending: Ending) {
+        self.count_up(index);
         let node = &mut self.nodes[index];
         if node.engine.take().is_none() {
             return;
         }
         node.stash.clear();
+        self.disturb(Disturbance::Loss);
+        self.routes.forget(index);
+        let node = &mut self.nodes[index];
         #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only the store beside it is told"))]
         let kept = match ending {
             Ending::Stopped => {
@@ -98,6 +104,17 @@ impl<S: LabSealer> World<S> {
         }
     }
 
+    /// Adds up what a node has counted in this life.
+    pub(super) fn count_up(&mut self, index: usize) {
+        if let Some(engine) = &self.nodes[index].engine {
+            let relay = engine.relay_stats();
+            self.tally.relayed += relay.relayed;
+            self.tally.rerouted += relay.rerouted;
+            self.tally.given_back += relay.refused;
+            self.tally.frames_dropped += engine.link_stats().frames_dropped;
+        }
+    }
+
     /// A fault's node comes back, unless another fault keeps it down.
     pub(super) fn restart(&mut self, index: usize, life: u64) {
         if self.nodes[index].life == life && self.nodes[index].downs == 0 {
@@ -124,9 +141,9 @@ impl<S: LabSealer> World<S> {
             self.broken = Some(format!("n{index}: batch {} does not fit what is stored: {error}", batch.0));
             return;
         }
-        let (sealed, peers) = (node.store.sealed_parcels(), node.roads.len());
+        let (sealed, peers) = (node.store.sealed_parcels(), self.keys.len() - 1);
         if sealed > WINDOW * peers {
-            self.broken = Some(format!("n{index}: {sealed} parcels for {peers} neighbours have no receipt"));
+            self.broken = Some(format!("n{index}: {sealed} parcels for {peers} peers have no receipt"));
             return;
         }
         self.commit(index);

@@ -15,6 +15,8 @@ use anyhow::{Context, bail};
 
 use super::faults::Tally;
 use super::run::{Hashes, How, Outcome, SEEDED, run};
+use super::traffic::frame_kind;
+use crate::checker::percentile;
 use crate::log::Line;
 use crate::scenario::{self, Scenario};
 
@@ -266,6 +268,7 @@ impl Summary {
                 "built without the feature seeded: keys and ciphertexts of the real sealer differ from run to run"
             );
         }
+        self.print_routing();
         println!("checks {}", self.checks);
         if self.with_database > 0 {
             println!(
@@ -278,6 +281,50 @@ impl Summary {
         }
         println!("violations {}", self.failed.len() + self.unequal.len());
     }
+}
+
+impl Summary {
+    #[expect(clippy::print_stdout, reason = "the answer of a command")]
+    fn print_routing(&self) {
+        let tally = &self.tally;
+        println!(
+            "next hops installed {}, each followed; both next hops followed {}",
+            tally.followed, tally.followed_all
+        );
+        let reached = &tally.reached;
+        for (after, times) in [
+            ("the last link came up", &reached.formed),
+            ("something was lost", &reached.after_loss),
+            ("something came", &reached.after_gain),
+        ] {
+            if let Some(times) = quantiles(times) {
+                println!("everybody reached everybody after {after}: {times}");
+            }
+        }
+        let node_minutes = self.node_time.as_secs_f64() / 60.0;
+        let kinds = tally.by_kind.iter();
+        let kinds: Vec<_> =
+            kinds.map(|(kind, [frames, bytes])| format!("{} {frames} ({bytes} B)", frame_kind(*kind))).collect();
+        println!("frames {}: {}", tally.frames, kinds.join(", "));
+        println!(
+            "routing: {:.0} bytes per node and minute, {} while everybody reached everybody",
+            tally.routing_bytes as f64 / node_minutes.max(1e-9),
+            reached.quiet_bytes_per_minute(),
+        );
+        println!(
+            "parcels relayed {}, tried another way {}, given back {}; held by a relay at most {} bytes; frames dropped {}",
+            tally.relayed, tally.rerouted, tally.given_back, tally.held_bytes, tally.frames_dropped,
+        );
+    }
+}
+
+/// Times in microseconds, for people.
+fn quantiles(times: &[u64]) -> Option<String> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let at = |percent| percentile(&sorted, percent).map(|time| time as f64 / 1e3);
+    let (half, most, all) = (at(50)?, at(99)?, at(100)?);
+    Some(format!("median {half:.1} ms, 99 of 100 within {most:.1} ms, all within {all:.1} ms ({} times)", sorted.len()))
 }
 
 impl Tally {
@@ -303,5 +350,19 @@ impl Tally {
         self.submitted += other.submitted;
         self.refused += other.refused;
         self.shown += other.shown;
+        for (kind, [frames, bytes]) in other.by_kind {
+            let sum = self.by_kind.entry(kind).or_default();
+            *sum = [sum[0] + frames, sum[1] + bytes];
+        }
+        self.routing_bytes += other.routing_bytes;
+        self.installed += other.installed;
+        self.followed += other.followed;
+        self.followed_all += other.followed_all;
+        self.reached.add(other.reached);
+        self.held_bytes = self.held_bytes.max(other.held_bytes);
+        self.relayed += other.relayed;
+        self.rerouted += other.rerouted;
+        self.given_back += other.given_back;
+        self.frames_dropped += other.frames_dropped;
     }
 }

@@ -13,6 +13,7 @@ use super::faults::{Fault, Tally, plan};
 use super::hostile::Hostile;
 use super::node::LabSealer;
 use super::reuse;
+use super::routes::Routes;
 use super::seal::CheapSealer;
 use super::swarm;
 use super::world::{BEGIN, World};
@@ -139,6 +140,11 @@ fn run_with<S: LabSealer>(scenario: Arc<Scenario>, seed: u64, how: &How) -> Outc
     if let Some(broken) = world.broken.take() {
         verdict.violations.insert(0, Violation { rule: Rule::Log, at: world.now, what: broken });
     }
+    verdict.violations.extend(std::mem::take(&mut world.routes.loops));
+    verdict.violations.extend(world.judge(&scenario.sim.expect));
+    world.tally.reached = std::mem::take(&mut world.reach.reached);
+    let Routes { installed, followed, followed_all, .. } = world.routes;
+    (world.tally.installed, world.tally.followed, world.tally.followed_all) = (installed, followed, followed_all);
     Outcome {
         seed,
         verdict,

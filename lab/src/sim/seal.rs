@@ -4,14 +4,15 @@
 //! what the real one refuses: what was opened before, what comes too late, what skips too much, what was altered, what
 //! another key began. No other program can name it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use tidings_crypto::{
     Beginning, LoadError, MAX_GAP, MAX_PLAINTEXT_BYTES, MAX_RECEIVING_CHAINS, MAX_SEALED_BYTES, MAX_SKIPPED_KEYS,
-    OpenError, RatchetKeys, SealError, Sealer, SessionId,
+    OpenError, RatchetKeys, SealError, Sealer, SessionId, SignedAnnouncement,
 };
 use zeroize::Zeroizing;
 
@@ -29,6 +30,12 @@ const KEYS_BYTES: usize = 96;
 const HEADER_BYTES: usize = 44;
 /// What authenticates.
 const TAG_BYTES: usize = 32;
+
+thread_local! {
+    /// What each announcement of this seed came to, which runs in a thread of its own: every node reads it, one checks
+    /// its signature.
+    static CHECKED: RefCell<HashMap<[u8; 32], Option<SignedAnnouncement>>> = RefCell::default();
+}
 
 /// The keys of a node.
 pub(crate) struct CheapSealer {
@@ -337,6 +344,13 @@ impl Sealer for CheapSealer {
 
     fn save(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new([&[FORMAT], self.secret.as_slice()].concat())
+    }
+
+    fn verify_announcement(&self, bytes: &[u8]) -> Option<SignedAnnouncement> {
+        CHECKED.with_borrow_mut(|checked| {
+            let check = || SignedAnnouncement::verify(bytes).ok();
+            checked.entry(*blake3::hash(bytes).as_bytes()).or_insert_with(check).clone()
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! How bytes cross the roads.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use tidings_core::Input;
 use tidings_core::ids::{DialId, LinkId};
@@ -7,12 +9,16 @@ use tidings_core::links::{Address, LinkKind};
 use tidings_crypto::PeerKey;
 
 use super::client::MARKER;
+use super::faults::Tally;
 use super::node::LabSealer;
+use super::reach::Disturbance;
 use super::trace::Mark;
 use super::wire::{End, GIVE_UP, GRANT, Lane, RENEWAL, Wire};
 use super::world::{Happening, World, address, node_at};
 use crate::log::Entry;
 
+/// The kinds of frames with which routing talks; docs/spec/wire.md §2.
+const ROUTING_KINDS: RangeInclusive<u8> = 9..=14;
 /// How long a dial that nobody answers takes to fail, in microseconds.
 const DIAL_TIME: u64 = 10_000_000;
 
@@ -72,6 +78,9 @@ impl<S: LabSealer> World<S> {
         }
         self.wires.push(Wire { road, ends, lanes: [Lane::default(), Lane::default()] });
         self.tally.links += 1;
+        if self.wires_over(road).iter().filter(|wire| self.across(**wire, 0).is_some()).count() == 1 {
+            self.disturb(Disturbance::Gain);
+        }
         let (kind, keys) = (LinkKind::Tcp, ends.map(|end| self.keys[end.node]));
         let dialled = Input::LinkUp { link: ends[0].link, peer: keys[1], kind, dial: Some(dial), address: remote };
         let back = address(index);
@@ -87,9 +96,12 @@ impl<S: LabSealer> World<S> {
     /// A node writes to a link.
     pub(super) fn transmit(&mut self, index: usize, link: LinkId, bytes: Bytes) {
         self.trace.note(self.now, index, Mark::Transmit, link.0, bytes.len() as u64);
-        self.trace.tell(self.now, index, || format!("writes {} bytes to link {}", bytes.len(), link.0));
+        self.trace.tell(self.now, index, || {
+            let kinds: Vec<_> = frames(&bytes).map(|(kind, length)| format!("{} {length}", frame_kind(kind))).collect();
+            format!("writes {} bytes to link {}: {}", bytes.len(), link.0, kinds.join(", "))
+        });
         self.trace.written(&bytes);
-        self.tally.frames += frames(&bytes);
+        self.tally.count_frames(&bytes);
         if contains_marker(&bytes) {
             self.write(None, Entry::Plaintext { place: format!("the wire of node {index}") });
         }
@@ -232,7 +244,12 @@ impl<S: LabSealer> World<S> {
     /// A link's end is gone.
     pub(super) fn down(&mut self, wire: usize, end: usize) {
         let Some((node, link)) = self.end(wire, end) else { return };
+        let was_up = self.across(wire, end).is_some();
         self.wires[wire].ends[end].up = false;
+        let others = self.wires_over(self.wires[wire].road);
+        if was_up && !others.iter().any(|wire| self.across(*wire, 0).is_some()) {
+            self.disturb(Disturbance::Loss);
+        }
         self.wires[wire].lanes[end].held.clear();
         self.nodes[node].links.remove(&link);
         self.trace.note(self.now, node, Mark::LinkDown, link.0, 0);
@@ -274,14 +291,46 @@ impl<S: LabSealer> World<S> {
     }
 }
 
-/// How many frames an engine has written at once; it writes whole ones.
-fn frames(mut bytes: &[u8]) -> u64 {
-    let mut count = 0;
-    while let Some((after_length, rest)) = bytes.split_first_chunk::<2>() {
-        count += 1;
-        bytes = rest.get(usize::from(u16::from_be_bytes(*after_length))..).unwrap_or_default();
+/// What a kind of frame says; docs/spec/wire.md §2.
+pub(super) const fn frame_kind(kind: u8) -> &'static str {
+    match kind {
+        1 => "hello",
+        2 => "got",
+        3 => "bye",
+        4 => "probe",
+        5 => "fragment",
+        6 => "refused",
+        7 => "find card",
+        8 => "card",
+        9 => "updates",
+        10 => "want announcements",
+        11 => "announcement",
+        12 => "seq request",
+        13 => "digest",
+        14 => "want routes",
+        _ => "other",
     }
-    count
+}
+
+impl Tally {
+    fn count_frames(&mut self, written: &[u8]) {
+        for (kind, length) in frames(written) {
+            let [frames, bytes] = self.by_kind.entry(kind).or_default();
+            (*frames, *bytes) = (*frames + 1, *bytes + length);
+            self.frames += 1;
+            self.routing_bytes += if ROUTING_KINDS.contains(&kind) { length } else { 0 };
+        }
+    }
+}
+
+/// The kinds and lengths of the frames that an engine has written at once; it writes whole ones.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = (u8, u64)> {
+    std::iter::from_fn(move || {
+        let (after_length, rest) = bytes.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*after_length));
+        bytes = rest.get(length..).unwrap_or_default();
+        Some((*rest.first()?, 2 + length as u64))
+    })
 }
 
 pub(super) fn contains_marker(bytes: &[u8]) -> bool {

@@ -17,6 +17,8 @@ use super::faults::{Fault, Tally};
 use super::hostile::Hostile;
 use super::node::{Disk, LabSealer, Node};
 use super::queue::Queue;
+use super::reach::Reach;
+use super::routes::Routes;
 use super::trace::{Mark, Trace};
 use super::wire::{Quality, Road, Wire};
 use crate::log::{Entry, Line};
@@ -61,6 +63,8 @@ pub(super) struct World<S: LabSealer> {
     pub(super) faults: Vec<Fault>,
     pub(super) hostile: Vec<Option<Hostile>>,
     pub(super) tally: Tally,
+    pub(super) routes: Routes,
+    pub(super) reach: Reach,
     pub(super) trace: Trace,
     pub(super) log: Vec<Line>,
     /// Reads cut what arrives at random places.
@@ -116,9 +120,11 @@ impl<S: LabSealer> World<S> {
             .enumerate()
             .map(|(index, roads)| new_node(&scenario, seed, index, &neighbours[index], roads))
             .collect();
-        let keys = nodes.iter().map(|node: &Node<S>| node.key).collect();
+        let keys: Vec<_> = nodes.iter().map(|node: &Node<S>| node.key).collect();
         Self {
             now: BEGIN,
+            routes: Routes::new(&keys),
+            reach: Reach::new(count, BEGIN),
             keys,
             roads,
             wires: Vec::new(),
@@ -160,6 +166,8 @@ impl<S: LabSealer> World<S> {
         self.queue.push(length, Happening::Heal);
         self.run_until(length, false);
         self.run_until(length + self.scenario.settle.micros(), true);
+        self.reach.on_quiet_end(self.now, self.tally.routing_bytes);
+        (0..self.nodes.len()).for_each(|node| self.count_up(node));
         self.write(None, Entry::Finished);
     }
 
@@ -178,6 +186,7 @@ impl<S: LabSealer> World<S> {
             let Some((time, what)) = self.queue.pop() else { return };
             self.now = self.now.max(time);
             self.happen(what);
+            self.look();
         }
         self.now = if self.broken.is_none() { self.now.max(until) } else { self.now };
     }
@@ -205,6 +214,7 @@ impl<S: LabSealer> World<S> {
             return;
         }
         engine.handle(node.clock.at(self.now), input);
+        self.tally.held_bytes = self.tally.held_bytes.max(engine.relay_stats().held_bytes);
         self.drain(index);
     }
 
@@ -309,7 +319,7 @@ fn new_node<S: LabSealer>(
         let all = || (0..count).filter(|other| *other != index).collect();
         let recipients = match &send.to {
             Recipients::Neighbours => neighbours.to_vec(),
-            Recipients::All => all(),
+            Recipients::All | Recipients::Anybody => all(),
             Recipients::These(nodes) => nodes.iter().copied().filter(|other| *other != index).collect(),
         };
         Progress::to(recipients)

@@ -11,8 +11,9 @@ use super::transport::Call;
 use super::{Client, ClientError};
 use crate::types::{
     AcceptInvite, Accepted, Acknowledge, Acknowledged, BatchRequest, BatchResults, Contact, ContactChange, ContactList,
-    CreateInvite, DialRequest, Dialled, InboxPage, InboxQuery, Invite, Joined, ListQuery, MessageDetail, MessagePage,
-    NewContact, NodeInfo, PeerList, Report, Retried, SendRequest, WaitQuery,
+    CreateInvite, DialRequest, Dialled, InboxPage, InboxQuery, Invite, Joined, Labels, ListQuery, MessageDetail,
+    MessagePage, Network, NewContact, NodeInfo, PeerList, PeerQuery, Report, Retried, RouteList, SendRequest, Topology,
+    TopologyChange, TopologyKind, WaitQuery,
 };
 
 /// No body.
@@ -43,6 +44,41 @@ impl Client {
     /// `GET /v1/peers`.
     pub async fn peers(&self) -> Result<PeerList, ClientError> {
         self.get("/v1/peers").await
+    }
+
+    /// `GET /v1/peers`: those that tell a label of themselves.
+    pub async fn peers_with(&self, query: &PeerQuery) -> Result<PeerList, ClientError> {
+        self.get(&with_query("/v1/peers", query)?).await
+    }
+
+    /// `GET /v1/routes`.
+    pub async fn routes(&self) -> Result<RouteList, ClientError> {
+        self.get("/v1/routes").await
+    }
+
+    /// `GET /v1/topology`.
+    pub async fn topology(&self) -> Result<Topology, ClientError> {
+        self.get("/v1/topology").await
+    }
+
+    /// `PUT /v1/topology`.
+    pub async fn set_topology(&self, kind: TopologyKind) -> Result<Topology, ClientError> {
+        self.call(Method::PUT, "/v1/topology", Some(&TopologyChange { kind })).await
+    }
+
+    /// `GET /v1/network`.
+    pub async fn network(&self) -> Result<Network, ClientError> {
+        self.get("/v1/network").await
+    }
+
+    /// `GET /v1/labels`.
+    pub async fn labels(&self) -> Result<Labels, ClientError> {
+        self.get("/v1/labels").await
+    }
+
+    /// `PUT /v1/labels`.
+    pub async fn set_labels(&self, labels: &Labels) -> Result<Labels, ClientError> {
+        self.call(Method::PUT, "/v1/labels", Some(labels)).await
     }
 
     /// `POST /v1/peers`: dials an address.

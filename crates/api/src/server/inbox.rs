@@ -50,7 +50,7 @@ pub(super) async fn page(state: State, Query(query): Query<InboxQuery>) -> Resul
         messages = read(&state, limit, query.kind, wait) => messages?,
         () = stop.begun() => Vec::new(),
     };
-    let names = Names::new(&*state.node.view().await?);
+    let names = Names::of(&state.node).await?;
     let messages = messages.iter();
     Ok(axum::Json(InboxPage { messages: messages.map(|message| show(&state, message, &names)).collect() }))
 }

@@ -182,8 +182,7 @@ pub(super) async fn detail(
         }
         message = find(&state, id).await?;
     }
-    let view = state.node.view().await?;
-    let mut detail = view::detail(&message, &Names::new(&view));
+    let mut detail = view::detail(&message, &Names::of(&state.node).await?);
     detail.reached = query.wait_state.map(|wanted| detail.summary.state.meets(wanted));
     Ok(axum::Json(detail))
 }
@@ -236,7 +235,7 @@ pub(super) async fn list(state: State, Query(query): Query<ListQuery>) -> Result
         None => Vec::new(),
     };
     let filter = MessageFilter { to, states };
-    let names = Names::new(&*state.node.view().await?);
+    let names = Names::of(&state.node).await?;
     let mut page = MessagePage::default();
     let mut next = cursor;
     loop {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
-use tidings::{NodeInfo, NodeState, View};
+use tidings::{NodeInfo, NodeState, Topology, View};
 
 use super::State;
 use super::view::evidence_name;
@@ -93,7 +94,92 @@ fn text(info: &NodeInfo, view: &View) -> String {
         text.one("gauge", name, help, value);
     }
     links(&mut text, view);
+    routing(&mut text, view);
+    relay(&mut text, view);
+    topology(&mut text, view);
+    receipts(&mut text, view);
     text.0
+}
+
+fn routing(text: &mut Text, view: &View) {
+    let stats = &view.routing;
+    text.one("gauge", "routes", "Destinations that can be reached.", stats.destinations);
+    let counts = [
+        ("routes_installed_total", "Times a next hop was taken or changed.", stats.installed),
+        ("routes_lost_total", "Times the last way to a destination was lost.", stats.lost),
+        ("route_updates_sent_total", "Updates sent.", stats.updates_sent),
+        ("route_retractions_sent_total", "Updates sent that retract.", stats.retractions_sent),
+        ("route_updates_received_total", "Updates read.", stats.updates_received),
+        ("route_requests_total", "Requests for a newer announcement that began here.", stats.requests),
+        ("route_requests_forwarded_total", "Such requests passed on.", stats.requests_forwarded),
+        ("route_digests_differed_total", "Times two ends of a link did not agree.", stats.digests_differed),
+        ("routes_infeasible_total", "Routes not taken up because they could loop.", stats.infeasible),
+        ("routes_refused_total", "Routes not taken up for lack of room.", stats.refused),
+        ("routes_held_back_total", "Times a flapping link's changes were held back.", stats.held_back),
+        ("announcements_signed_total", "Announcements that this node signed.", stats.signed),
+        ("announcements_wanted_total", "Announcements asked for.", stats.announcements_wanted),
+        ("announcements_sent_total", "Announcements sent.", stats.announcements_sent),
+    ];
+    for (name, help, value) in counts {
+        text.one("counter", name, help, value);
+    }
+}
+
+fn relay(text: &mut Text, view: &View) {
+    let stats = &view.relay;
+    let counts = [
+        ("relay_parcels_total", "Parcels carried for others.", stats.relayed),
+        ("relay_bytes_total", "Bytes of them.", stats.relayed_bytes),
+        ("relay_duplicate_parcels_total", "Parcels that came again and were left out.", stats.duplicates),
+        ("relay_refused_parcels_total", "Parcels refused to the neighbour that brought them.", stats.refused),
+        ("relay_rerouted_parcels_total", "Parcels that went to another next hop.", stats.rerouted),
+    ];
+    for (name, help, value) in counts {
+        text.one("counter", name, help, value);
+    }
+    let help = "Bytes carried for others that no next hop has read yet.";
+    text.one("gauge", "relay_held_bytes", help, stats.held_bytes);
+}
+
+fn topology(text: &mut Text, view: &View) {
+    let stats = &view.topology.stats;
+    let kinds = Topology::ALL.map(|kind| (kind.name(), u64::from(kind == view.topology.shape)));
+    text.each("gauge", "topology_shape", "1 for the shape in which links are laid.", "kind", kinds);
+    text.one("gauge", "topology_peers", "Peers known.", stats.peers);
+    text.one("gauge", "topology_neighbours", "Peers with a link.", stats.links);
+    let counts = [
+        ("topology_linked_total", "Neighbours that came.", stats.linked),
+        ("topology_unlinked_total", "Neighbours that went.", stats.unlinked),
+        ("topology_wanted_total", "Links that this node began to want.", stats.wanted),
+        ("topology_dials_failed_total", "Dials that came to nothing.", stats.dials_failed),
+        ("topology_bridges_total", "Dials made to join what no way leads to.", stats.bridges),
+        ("topology_shape_changes_total", "Times the shape changed.", stats.kind_changes),
+        ("topology_table_full_total", "Peers not taken up for lack of room.", stats.table_full),
+    ];
+    for (name, help, value) in counts {
+        text.one("counter", name, help, value);
+    }
+    let dropped = [("surplus", stats.dropped_surplus), ("unfit", stats.dropped_unfit)];
+    text.each("counter", "topology_dropped_total", "Links dropped, by reason.", "reason", dropped);
+    if let Some(recovery) = stats.last_recovery_ms {
+        let help = "How long the last loss of links left this node with fewer than it wants.";
+        text.one("gauge", "topology_recovery_seconds", help, Duration::from_millis(recovery).as_secs_f64());
+    }
+}
+
+fn receipts(text: &mut Text, view: &View) {
+    let delivery = &view.delivery;
+    text.one("counter", "messages_in_time_total", "Messages delivered before they ended.", delivery.in_time);
+    text.one("counter", "messages_missed_total", "Messages that expired or failed.", delivery.missed);
+    text.head("summary", "receipt_seconds", "From a parcel's first leaving until its receipt; latest 1,024.");
+    if let Some(latest) = &delivery.latest {
+        for (quantile, time) in [("0.5", latest.p50), ("0.9", latest.p90), ("0.99", latest.p99), ("1", latest.max)] {
+            let seconds = time.as_secs_f64();
+            text.line(format_args!("tidings_receipt_seconds{{quantile=\"{quantile}\"}} {seconds}"));
+        }
+    }
+    text.line(format_args!("tidings_receipt_seconds_sum {}", delivery.receipt_time.as_secs_f64()));
+    text.line(format_args!("tidings_receipt_seconds_count {}", delivery.receipts));
 }
 
 fn links(text: &mut Text, view: &View) {

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use tidings::{Counters as NodeCounters, NodeInfo as Info, NodeState as Is, fingerprint};
 
-use super::State;
+use super::{State, mesh};
 use crate::types::{Counters, NodeInfo, NodeState, Problem};
 
 /// The node at this moment.
@@ -19,6 +19,7 @@ fn node_info(info: Info) -> NodeInfo {
         reasons: info.reasons,
         listen_addresses: info.listen_addresses.iter().map(ToString::to_string).collect(),
         profile: info.profile.name().to_owned(),
+        topology: mesh::kind(info.topology),
         uptime_seconds: info.uptime.as_secs(),
         fingerprint: fingerprint(&info.peer_id),
         counters: counters(info.counters),

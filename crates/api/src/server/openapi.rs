@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{contacts, doctor, health, inbox, messages, metrics, node, peers, stream};
+use super::{contacts, doctor, health, inbox, mesh, messages, metrics, node, peers, stream};
 use crate::types::{MEDIA_TYPE, Problem, Push, Request};
 
 #[derive(OpenApi)]
@@ -31,6 +31,12 @@ use crate::types::{MEDIA_TYPE, Problem, Push, Request};
         health::ready,
         inbox::acknowledge,
         inbox::page,
+        mesh::labels,
+        mesh::network,
+        mesh::routes,
+        mesh::set_labels,
+        mesh::set_topology,
+        mesh::topology,
         messages::cancel,
         messages::detail,
         messages::list,

@@ -4,23 +4,32 @@ use std::time::Duration;
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use tidings::ResolveError;
+use tidings::{PeerView, ResolveError};
 
 use super::State;
-use super::extract::Json;
+use super::extract::{Json, Query};
+use super::mesh;
 use super::view::{self, Names};
-use crate::types::{Code, DialRequest, Dialled, PeerList, Problem};
+use crate::types::{Code, DialRequest, Dialled, Peer, PeerList, PeerQuery, Problem};
 
 /// How long a peer that was closed stays away.
 const CLOSED_FOR: Duration = Duration::from_secs(60);
 
 /// Everybody this node knows of, neighbours first.
-#[utoipa::path(get, path = "/v1/peers", tag = "peers", responses((status = 200, body = PeerList)))]
-pub(super) async fn list(state: State) -> Result<axum::Json<PeerList>, Problem> {
+#[utoipa::path(get, path = "/v1/peers", tag = "peers", params(PeerQuery),
+    responses((status = 200, body = PeerList)))]
+pub(super) async fn list(state: State, Query(query): Query<PeerQuery>) -> Result<axum::Json<PeerList>, Problem> {
     let view = state.node.view().await?;
-    let names = Names::new(&view);
-    let mut peers: Vec<_> = view.peers.iter().map(|peer| view::peer(peer, &names)).collect();
-    peers.sort_by_key(|peer| peer.links.is_empty());
+    let names = Names::new(&view.contacts);
+    let mut ways = mesh::ways(&view);
+    let wanted = |peer: &&PeerView| {
+        let told = || peer.announced.iter().flat_map(|announced| &announced.labels);
+        query.label.as_ref().is_none_or(|label| told().any(|known| known == label))
+    };
+    let peers = view.peers.iter().filter(wanted);
+    let mut peers: Vec<_> = peers.map(|peer| view::peer(peer, ways.remove(&peer.peer), &names)).collect();
+    let nearness = |peer: &Peer| (peer.links.is_empty(), peer.route.as_ref().map_or(u8::MAX, |route| route.hops));
+    peers.sort_by_key(nearness);
     Ok(axum::Json(PeerList { peers }))
 }
 

@@ -8,7 +8,9 @@ use axum::middleware;
 use axum::routing::{delete, get, post, put};
 
 use super::guard::{self, Guard};
-use super::{MAX_BODY_BYTES, Shared, contacts, doctor, health, inbox, messages, metrics, node, openapi, peers, stream};
+use super::{
+    MAX_BODY_BYTES, Shared, contacts, doctor, health, inbox, mesh, messages, metrics, node, openapi, peers, stream,
+};
 use crate::types::{Code, Problem};
 
 pub(super) fn router(shared: Arc<Shared>, guard: Arc<Guard>) -> Router {
@@ -36,6 +38,10 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/v1/node/shutdown", post(node::shutdown))
         .route("/v1/peers", get(peers::list).post(peers::dial))
         .route("/v1/peers/{peer}", delete(peers::close))
+        .route("/v1/routes", get(mesh::routes))
+        .route("/v1/topology", get(mesh::topology).put(mesh::set_topology))
+        .route("/v1/network", get(mesh::network))
+        .route("/v1/labels", get(mesh::labels).put(mesh::set_labels))
         .route("/v1/contacts", get(contacts::list).post(contacts::add))
         .route("/v1/contacts/{name}", put(contacts::change).delete(contacts::remove))
         .route("/v1/invites", post(contacts::create_invite))

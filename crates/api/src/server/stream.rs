@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt};
 use tidings::{At, Event as NodeEvent, EventStream, Inbox, InboxMessage};
 
 use super::inbox::{consume, show};
+use super::mesh;
 use super::messages::submit;
 use super::view::{self, Names};
 use super::{MAX_BODY_BYTES, Shared, State};
@@ -148,7 +149,8 @@ impl Session {
     fn subscribe(&mut self, events: Vec<EventKind>, kinds: Option<Vec<String>>) {
         let events: BTreeSet<EventKind> = events.into_iter().collect();
         let node = &self.shared.node;
-        let others = events.contains(&EventKind::State) || events.contains(&EventKind::Peer);
+        let others = [EventKind::State, EventKind::Peer, EventKind::Topology];
+        let others = others.iter().any(|kind| events.contains(kind));
         self.subscription = Subscription {
             inbox: events.contains(&EventKind::Message).then(|| node.inbox()),
             node: others.then(|| node.events(None)),
@@ -244,11 +246,21 @@ impl Session {
                 let event = Event::Peer { peer_id: peer.to_string(), name: None, connected: false };
                 self.push(&Push::Event(event)).await
             }
+            NodeEvent::Topology { kind, reason } if wants(EventKind::Topology) => {
+                let (kind, reason) = (Some(mesh::kind(kind)), Some(reason));
+                self.push(&Push::Event(Event::Topology { kind, reason, routes: Vec::new() })).await
+            }
+            NodeEvent::Routes(changes) if wants(EventKind::Topology) => {
+                let routes = changes.iter().map(mesh::change).collect();
+                self.push(&Push::Event(Event::Topology { kind: None, reason: None, routes })).await
+            }
             NodeEvent::Lagged { missed } => self.push(&Push::Event(Event::Lagged { missed })).await,
             NodeEvent::Message(_)
             | NodeEvent::State(_)
             | NodeEvent::NeighbourUp { .. }
             | NodeEvent::NeighbourDown { .. }
+            | NodeEvent::Topology { .. }
+            | NodeEvent::Routes(_)
             | NodeEvent::Contact(_)
             | NodeEvent::Security { .. }
             | NodeEvent::Degraded { .. }
@@ -262,11 +274,9 @@ impl Session {
         {
             return Ok(());
         }
-        let view = self.shared.node.view().await.map_err(|_| Closed)?;
-        let event = Event::Message {
-            at: message.at.to_string(),
-            message: Box::new(show(&self.shared, message, &Names::new(&view))),
-        };
+        let names = Names::of(&self.shared.node).await.map_err(|_| Closed)?;
+        let event =
+            Event::Message { at: message.at.to_string(), message: Box::new(show(&self.shared, message, &names)) };
         self.push(&Push::Event(event)).await
     }
 

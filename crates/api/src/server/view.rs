@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tidings::{Evidence, InboxMessage, LinkView, MessageState, PeerId, PeerView, SentMessage, Step, View, Wall};
+use tidings::{
+    Contact, Evidence, InboxMessage, LinkView, MessageState, Node, PeerId, PeerView, Power, SentMessage, Step, Wall,
+};
 
 use crate::types::{
-    Code, Direction, Link, MessageDetail, MessageSummary, Payload, Peer, Problem, ReceivedMessage, State,
+    Code, Direction, Link, MessageDetail, MessageSummary, Payload, Peer, PeerRoute, Problem, ReceivedMessage, State,
     TimelineEntry, Timestamp,
 };
 
@@ -20,9 +22,12 @@ impl From<Wall> for Timestamp {
 pub(super) struct Names(HashMap<PeerId, (String, bool)>);
 
 impl Names {
-    pub(super) fn new(view: &View) -> Self {
-        let contacts = view.contacts.iter();
-        Self(contacts.map(|contact| (contact.peer, (contact.name.clone(), contact.verified))).collect())
+    pub(super) async fn of(node: &Node) -> Result<Self, Problem> {
+        Ok(Self::new(&node.contacts().await?))
+    }
+
+    pub(super) fn new(contacts: &[Contact]) -> Self {
+        Self(contacts.iter().map(|contact| (contact.peer, (contact.name.clone(), contact.verified))).collect())
     }
 
     pub(super) fn name(&self, peer: PeerId) -> Option<String> {
@@ -34,16 +39,37 @@ impl Names {
     }
 }
 
-pub(super) fn peer(peer: &PeerView, names: &Names) -> Peer {
+pub(super) fn peer(peer: &PeerView, route: Option<PeerRoute>, names: &Names) -> Peer {
     let evidence = peer.evidence.iter();
+    let announced = peer.announced.clone().unwrap_or_default();
     Peer {
         peer_id: peer.peer.to_string(),
         name: peer.name.clone(),
         contact: names.name(peer.peer),
         links: peer.links.iter().map(link).collect(),
+        route,
+        capabilities: announced.capabilities,
+        labels: announced.labels.iter().map(|label| split_label(label)).collect(),
+        power: power_name(announced.power).map(str::to_owned),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         waiting: peer.waiting,
         evidence: evidence.map(|(evidence, count)| (evidence_name(*evidence).to_owned(), *count)).collect(),
+    }
+}
+
+/// A label of somebody who need not have kept to the form.
+fn split_label(label: &str) -> (String, String) {
+    let (key, value) = label.split_once('=').unwrap_or((label, ""));
+    (key.to_owned(), value.to_owned())
+}
+
+/// A stable word for where energy comes from.
+fn power_name(power: Power) -> Option<&'static str> {
+    match power {
+        Power::Unknown => None,
+        Power::Mains => Some("mains"),
+        Power::Battery => Some("battery"),
+        Power::BatteryLow => Some("battery_low"),
     }
 }
 
@@ -71,6 +97,9 @@ pub(super) fn evidence_name(evidence: Evidence) -> &'static str {
         Evidence::Flood => "flood",
         Evidence::BadFlow => "bad_flow",
         Evidence::BadGot => "bad_got",
+        Evidence::ForgedRoute => "forged_route",
+        Evidence::CheapRoute => "cheap_route",
+        Evidence::RolledBackRoute => "rolled_back_route",
         _ => "other",
     }
 }

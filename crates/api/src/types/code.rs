@@ -99,6 +99,9 @@ codes! {
     InvalidMessage "invalid_message" 422 Refused "change the message and send it again";
     /// The address cannot be dialled.
     InvalidAddress "invalid_address" 422 Refused "use an address like /ip4/192.0.2.1/udp/4001/quic-v1";
+    /// Labels that cannot be told.
+    InvalidLabel "invalid_label" 422 Refused
+        "use at most 8 labels like room=kitchen, of at most 32 bytes each";
     /// The idempotency key was used for another request.
     IdempotencyMismatch "idempotency_mismatch" 422 Refused "use a new key for a new message";
     /// The invite is damaged, used or has expired.
@@ -142,6 +145,7 @@ impl Code {
             | Self::HostRefused
             | Self::InvalidMessage
             | Self::InvalidAddress
+            | Self::InvalidLabel
             | Self::IdempotencyMismatch
             | Self::InvalidInvite
             | Self::Unreachable

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TopologyKind;
+
 /// The node at this moment: `GET /v1/node`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
@@ -20,6 +22,8 @@ pub struct NodeInfo {
     pub listen_addresses: Vec<String>,
     /// How much energy and data it may spend.
     pub profile: String,
+    /// In which shape it lays its links, as a person chose it.
+    pub topology: TopologyKind,
     /// Since its start.
     pub uptime_seconds: u64,
     /// Its half of a safety number: 30 digits.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::PeerRoute;
+
 /// `GET /v1/peers`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct PeerList {
-    /// Everybody with a link, an address or evidence; neighbours first.
+    /// Everybody with a link, a way, an address or evidence; neighbours first, then the nearest.
     pub peers: Vec<Peer>,
 }
 
@@ -25,6 +27,14 @@ pub struct Peer {
     pub contact: Option<String>,
     /// The links to it now.
     pub links: Vec<Link>,
+    /// The way there; null if there is none.
+    pub route: Option<PeerRoute>,
+    /// What it says that it offers.
+    pub capabilities: Vec<String>,
+    /// What it tells about itself, by key; unverified.
+    pub labels: BTreeMap<String, String>,
+    /// Where it says its energy comes from: `mains`, `battery`, `battery_low`, or null if it does not say.
+    pub power: Option<String>,
     /// Where it was or may be reached, best first.
     pub addresses: Vec<String>,
     /// Messages accepted for it that are not done.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accepted, Code, ReceivedMessage, SendRequest, State, Timestamp};
+use super::{Accepted, Code, PeerRoute, ReceivedMessage, SendRequest, State, Timestamp, TopologyKind};
 
 /// What the client says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub enum EventKind {
     State,
     /// A neighbour came or went.
     Peer,
+    /// Links are laid in another shape, or what is for a peer goes another way.
+    Topology,
 }
 
 /// What the server says.
@@ -140,11 +142,33 @@ pub enum Event {
         /// Whether it is a neighbour now.
         connected: bool,
     },
+    /// Links are laid in another shape from now on, or what is for some peers goes another way. Not resumable.
+    Topology {
+        /// The shape; left out where only ways changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<TopologyKind>,
+        /// Why it is this one, with figures.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// What changed at one moment; empty where only the shape did.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        routes: Vec<RouteChange>,
+    },
     /// The client was too slow: so many events are missing. What arrived is in the inbox; states can be asked for.
     Lagged {
         /// How many, at least.
         missed: u64,
     },
+}
+
+/// What is for a peer goes to another neighbour from now on, or nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct RouteChange {
+    /// For whom.
+    pub peer_id: String,
+    /// The way from now on; null if none leads there any more.
+    pub route: Option<PeerRoute>,
 }
 
 #[cfg(test)]
@@ -174,7 +198,7 @@ mod tests {
         assert_eq!(request.req, Some(2));
         assert!(matches!(request.operation, Operation::Send(_)));
         for text in [
-            r#"{"op":"subscribe","req":1,"events":["message","state","peer"],"kinds":["a"]}"#,
+            r#"{"op":"subscribe","req":1,"events":["message","state","peer","topology"],"kinds":["a"]}"#,
             r#"{"op":"ack","ids":["x"]}"#,
             r#"{"op":"ping","req":3}"#,
             r#"{"op":"resume","at":"1.2"}"#,

@@ -1,26 +1,29 @@
 //! `tidings demo`: a real mesh of node processes on this machine, and proof that nothing gets lost in it.
 
+mod detour;
+mod flood;
 mod member;
 mod story;
+mod wiring;
 
-use std::time::Duration;
-
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tidings_api::types::Exit;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
 use member::Member;
+use wiring::{Plan, Wiring};
 
-/// Start some real nodes here, send messages, kill one, and prove that everything arrived exactly once
+/// Start a real mesh of nodes here, send messages over several hops, kill nodes, and prove that everything arrived
+/// exactly once
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How many nodes, 3 to 8
+    /// How many nodes, 3 to 8; a line has one more beside its middle, as a by-pass
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(3..=8))]
     nodes: u8,
     /// Who is linked to whom
-    #[arg(long, value_enum, default_value_t = Wiring::Full)]
+    #[arg(long, value_enum, default_value_t = Wiring::Line)]
     wiring: Wiring,
     /// How many small messages are sent
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
@@ -30,14 +33,7 @@ pub(crate) struct Arguments {
     keep: bool,
 }
 
-/// Links between the nodes.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Wiring {
-    /// Each with each
-    Full,
-}
-
-const NAMES: [&str; 8] = ["anna", "ben", "carla", "daniel", "emma", "felix", "greta", "hugo"];
+const NAMES: [&str; 9] = ["anna", "ben", "carla", "daniel", "emma", "felix", "greta", "hugo", "ida"];
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     context.block_on(async {
@@ -59,10 +55,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
 
 async fn story(context: &Context, arguments: &Arguments, root: &std::path::Path) -> Result<(), Failure> {
     let teller = story::Teller::new(context.style());
-    let mut nodes = start(&teller, arguments, root).await?;
-    story::text(&teller, &nodes).await?;
-    story::file(&teller, &nodes).await?;
-    story::flood(&teller, &mut nodes, arguments.messages).await?;
+    let plan = Plan::new(arguments.wiring, usize::from(arguments.nodes));
+    let mut nodes = start(&teller, &plan, root).await?;
+    story::text(&teller, &nodes, plan.ends).await?;
+    story::file(&teller, &nodes, plan.ends).await?;
+    detour::detour(&teller, &mut nodes, &plan).await?;
+    flood::flood(&teller, &mut nodes, plan.ends.1, arguments.messages).await?;
     teller.done()?;
     if arguments.keep {
         let example = format!("tidings send {} hello --dir {}", nodes[1].name, nodes[0].directory().display());
@@ -75,25 +73,20 @@ async fn story(context: &Context, arguments: &Arguments, root: &std::path::Path)
     Ok(())
 }
 
-async fn start(teller: &story::Teller, arguments: &Arguments, root: &std::path::Path) -> Result<Vec<Member>, Failure> {
+async fn start(teller: &story::Teller, plan: &Plan, root: &std::path::Path) -> Result<Vec<Member>, Failure> {
     let clock = teller.clock();
     let mut nodes: Vec<Member> = Vec::new();
-    for name in NAMES.iter().take(usize::from(arguments.nodes)) {
-        // Each node dials those before it: Full wiring.
-        let bootstrap = match arguments.wiring {
-            Wiring::Full => nodes.iter().filter_map(|node| node.addresses.first().cloned()).collect(),
-        };
+    for (place, name) in NAMES.iter().take(plan.nodes).enumerate() {
+        let dialled = plan.dialled_by(place).filter_map(|other| nodes.get(other));
+        let bootstrap = dialled.filter_map(|node| node.addresses.first().cloned()).collect();
         nodes.push(Member::start(root, name, bootstrap).await?);
     }
-    for node in &nodes {
-        story::until(Duration::from_secs(20), &format!("{} finds its neighbours", node.name), async || {
-            let peers = node.client().await?.peers().await?.peers;
-            Ok(peers.iter().filter(|peer| !peer.links.is_empty()).count() + 1 == nodes.len())
-        })
-        .await?;
-    }
-    let links = nodes.len() * (nodes.len() - 1) / 2;
-    let names: Vec<_> = nodes.iter().map(|node| node.name).collect();
-    teller.tell(clock, &format!("{} node processes with {links} links: {}", nodes.len(), names.join(", ")))?;
+    let started = clock.elapsed();
+    let clock = teller.clock();
+    story::joined(&nodes).await?;
+    let reached = clock.elapsed();
+    let links: Vec<String> = plan.links.iter().map(|(a, b)| format!("{}–{}", nodes[*a].name, nodes[*b].name)).collect();
+    teller.tell_after(started, &format!("{} node processes are up, linked {}", nodes.len(), links.join(", ")))?;
+    teller.tell_after(reached, "later each reaches every other, over as many links as it takes")?;
     Ok(nodes)
 }

@@ -1,7 +1,7 @@
 //! `tidings peers`.
 
 use clap::{Args, Subcommand};
-use tidings_api::types::{Direction, Exit, Peer};
+use tidings_api::types::{Direction, Exit, Peer, PeerQuery};
 
 use crate::context::Context;
 use crate::duration;
@@ -9,9 +9,13 @@ use crate::failure::Failure;
 use crate::output::{self, Style, harmless_line};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
+    /// Only peers that tell this label about themselves
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,21 +39,25 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
                 })?;
             }
             None => {
-                let peers = client.peers().await?;
-                context.print(&peers, |out| human(out, context.style(), &peers.peers))?;
+                let query = PeerQuery { label: arguments.label };
+                let peers = client.peers_with(&query).await?;
+                context.print(&peers, |out| human(out, context.style(), &peers.peers, &query))?;
             }
         }
         Ok(Exit::Done)
     })
 }
 
-fn human(out: &mut String, style: Style, peers: &[Peer]) {
+fn human(out: &mut String, style: Style, peers: &[Peer], query: &PeerQuery) {
     if peers.is_empty() {
-        out.push_str("no peers known yet; on one network nodes find each other within seconds\n");
+        out.push_str(match query.label {
+            Some(_) => "nobody who can be reached tells this label about itself\n",
+            None => "no peers known yet; on one network nodes find each other within seconds\n",
+        });
         return;
     }
     let rows: Vec<Vec<String>> = peers.iter().flat_map(rows).collect();
-    let headings = ["NAME", "PEER ID", "LINK", "ROUND TRIP", "ADDRESS"];
+    let headings = ["NAME", "PEER ID", "HOPS", "LINK", "ROUND TRIP", "ADDRESS", "LABELS"];
     output::table(out, style, &headings, &rows);
 }
 
@@ -60,9 +68,11 @@ fn rows(peer: &Peer) -> Vec<Vec<String>> {
         None if peer.name.is_empty() => "-".to_owned(),
         None => format!("{} (unverified)", harmless_line(&peer.name)),
     };
+    let hops = peer.route.as_ref().map_or_else(|| "-".to_owned(), |route| route.hops.to_string());
+    let labels: Vec<String> = peer.labels.iter().map(|(key, value)| harmless_line(&format!("{key}={value}"))).collect();
     let row = |link: String, time: String, address: &str| {
         let address = harmless_line(address);
-        vec![name.clone(), peer.peer_id.clone(), link, time, address]
+        vec![name.clone(), peer.peer_id.clone(), hops.clone(), link, time, address, labels.join(", ")]
     };
     if peer.links.is_empty() {
         let address = peer.addresses.first().map_or("-", String::as_str);

@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// How much energy and data to spend: server, desktop, phone or phone-background [default: desktop]
     #[arg(long)]
     profile: Option<String>,
+    /// In which shape to lay links [default: adaptive]
+    #[arg(long, value_enum, value_name = "KIND")]
+    topology: Option<super::topology::Kind>,
     /// Which log lines to write to stderr, for example info or tidings=debug [default: warn]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -67,6 +70,7 @@ impl Arguments {
             no_dial: self.no_dial.then_some(true),
             no_mdns: self.no_mdns.then_some(true),
             profile: self.profile.clone(),
+            topology: self.topology.map(|kind| kind.kind().name().to_owned()),
             api: self.api.clone(),
             log: self.log.clone(),
             ..Settings::default()

@@ -17,12 +17,13 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         }
         let peers = client.peers().await?.peers;
         let neighbours = peers.iter().filter(|peer| !peer.links.is_empty()).count();
-        context.print(&node, |out| human(out, context.style(), &node, neighbours))?;
+        let reachable = peers.iter().filter(|peer| peer.route.is_some()).count();
+        context.print(&node, |out| human(out, context.style(), &node, (neighbours, reachable)))?;
         Ok(Exit::Done)
     })
 }
 
-fn human(out: &mut String, style: Style, node: &NodeInfo, neighbours: usize) {
+fn human(out: &mut String, style: Style, node: &NodeInfo, (neighbours, reachable): (usize, usize)) {
     let state = match node.state {
         NodeState::Active => style.good("active"),
         NodeState::Degraded => style.bad("degraded"),
@@ -37,7 +38,8 @@ fn human(out: &mut String, style: Style, node: &NodeInfo, neighbours: usize) {
     let counters = &node.counters;
     let rows = [
         ("peer id", node.peer_id.clone()),
-        ("neighbours", neighbours.to_string()),
+        ("neighbours", format!("{neighbours}, {reachable} nodes can be reached")),
+        ("topology", node.topology.name().to_owned()),
         (
             "sent",
             format!(

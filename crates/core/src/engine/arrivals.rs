@@ -7,7 +7,6 @@ use super::Engine;
 use crate::delivery::{self, Arrived, Moment, Precheck};
 use crate::ids::{LinkId, ParcelId};
 use crate::record::Record;
-use crate::routing;
 use crate::sessions::{self, Opened, Unopened};
 use crate::trust::{Cost, Evidence};
 use crate::wire::{Clear, Control, Frame, MAX_HOPS, Parcel, Passage, RefusedReason, Suite};
@@ -18,7 +17,7 @@ impl<S: Sealer> Engine<S> {
             Frame::FindCard { peer: wanted, nonce } => self.on_find_card(now, link, peer, wanted, nonce),
             Frame::CardFound { nonce, card } => self.on_card_found(now, peer, nonce, &card),
             Frame::Refused { parcel, reason } => self.on_refused(now, peer, parcel, reason),
-            Frame::Routing(frame) => self.routing.handle(now.mono, routing::Event::Frame { link, frame }),
+            Frame::Routing(frame) => self.on_routing_frame(now, link, frame),
             // The links keep these to themselves.
             Frame::Hello(_)
             | Frame::Got(_)
@@ -59,7 +58,9 @@ impl<S: Sealer> Engine<S> {
                         self.on_controls(now, *sender, controls);
                     }
                     Err(Unopened::Forged) => self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::Forged),
-                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::CannotOpen),
+                    Err(Unopened::CannotOpen) => {
+                        self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::CannotOpen)
+                    }
                 }
             }
             Suite::Session(clear) => self.on_session_parcel(now, link, neighbour, &parcel, clear),

@@ -12,8 +12,13 @@ impl<S: Sealer> Engine<S> {
         [hops.best, hops.second].map(|hop| hop.map(|hop| (hop.link, hop.peer)))
     }
 
-    /// Returns the bytes of others' parcels that no next hop has read yet.
-    pub fn relay_held_bytes(&self) -> u64 {
-        self.relay.stats().held_bytes
+    /// Returns the counts of what was carried for others, which the whole view has too.
+    pub fn relay_stats(&self) -> crate::relay::Stats {
+        self.relay.stats()
+    }
+
+    /// Returns the counts of links, which the whole view has too.
+    pub fn link_stats(&self) -> crate::links::Stats {
+        self.links.stats()
     }
 }

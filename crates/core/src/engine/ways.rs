@@ -20,8 +20,13 @@ use crate::routing::{self, NextHop, Preference};
 use crate::time::Instant;
 use crate::topology;
 use crate::view::{RouteView, TopologyView, Way};
-use crate::wire::{Frame, RefusedReason};
+use crate::wire::{Frame, RefusedReason, Routing};
 
+/// Routing learns of a new link when its round trip is measured, or after so long: a cost that is guessed too low would
+/// rise later, and what rises costs routes.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// The most frames of routing, at most 16 KiB each, that wait for that.
+const MAX_EARLY: usize = 32;
 /// A measurement that says something else is looked at again after so long: a cost changes only by what lasts.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
 /// How long a next hop that was `busy` for a destination is avoided; it doubles.
@@ -56,6 +61,12 @@ struct Road {
     peer: PeerKey,
     cost: LinkCost,
     measured: Measured,
+    /// Whether routing knows of it.
+    told: bool,
+    /// Whether it owes an answer.
+    silent: bool,
+    /// What the neighbour's routing said before this node's knew of the link.
+    early: Vec<Routing>,
     look_again: Option<Instant>,
 }
 
@@ -93,17 +104,39 @@ impl<S: Sealer> Engine<S> {
 
     pub(super) fn on_link_up(&mut self, now: Moment, link: LinkId, peer: PeerKey, round_trip: Duration) {
         let measured = Measured { round_trip, ..Measured::default() };
-        let mut cost = LinkCost::default();
-        let first = cost.on_measured(now.mono, &measured);
-        self.ways.roads.insert(link, Road { peer, cost, measured, look_again: None });
-        if let Some(cost) = first {
-            self.routing.handle(now.mono, routing::Event::LinkUp { link, peer, cost });
-        }
+        let look_again = Some(now.mono + FIRST_LOOK);
+        self.ways.roads.insert(
+            link,
+            Road {
+                peer,
+                cost: LinkCost::default(),
+                measured,
+                told: false,
+                silent: false,
+                early: Vec::new(),
+                look_again,
+            },
+        );
+        self.links.handle(now.mono, links::Event::Measure { link });
     }
 
     pub(super) fn on_link_down(&mut self, now: Moment, link: LinkId) {
-        if self.ways.roads.remove(&link).is_some() {
+        if self.ways.roads.remove(&link).is_some_and(|road| road.told) {
             self.routing.handle(now.mono, routing::Event::LinkDown { link });
+        }
+    }
+
+    pub(super) fn on_link_silent(&mut self, now: Moment, link: LinkId) {
+        if let Some(road) = self.ways.roads.get_mut(&link) {
+            road.silent = true;
+            self.routing.handle(now.mono, routing::Event::Silent { link });
+        }
+    }
+
+    pub(super) fn on_link_answers(&mut self, now: Moment, link: LinkId) {
+        if let Some(road) = self.ways.roads.get_mut(&link) {
+            road.silent = false;
+            self.routing.handle(now.mono, routing::Event::Answers { link });
         }
     }
 
@@ -121,8 +154,36 @@ impl<S: Sealer> Engine<S> {
             (None, None) => Some(now.mono + SECOND_LOOK),
             (Some(_), _) | (None, Some(_)) => None,
         };
-        if let Some(cost) = cost {
-            self.routing.handle(now.mono, routing::Event::Cost { link, cost });
+        match cost {
+            Some(cost) if road.told => self.routing.handle(now.mono, routing::Event::Cost { link, cost }),
+            Some(cost) => self.tell_link(now, link, cost),
+            None => {}
+        }
+    }
+
+    /// Tells routing of a link, and what has come over it.
+    fn tell_link(&mut self, now: Moment, link: LinkId, cost: u8) {
+        let Some(road) = self.ways.roads.get_mut(&link) else { return };
+        road.told = true;
+        let (peer, silent, early) = (road.peer, road.silent, std::mem::take(&mut road.early));
+        self.routing.handle(now.mono, routing::Event::LinkUp { link, peer, cost });
+        for frame in early {
+            self.routing.handle(now.mono, routing::Event::Frame { link, frame });
+        }
+        if silent {
+            self.routing.handle(now.mono, routing::Event::Silent { link });
+        }
+    }
+
+    pub(super) fn on_routing_frame(&mut self, now: Moment, link: LinkId, frame: Routing) {
+        match self.ways.roads.get_mut(&link).filter(|road| !road.told) {
+            Some(road) => {
+                road.early.push(frame);
+                if road.early.len() >= MAX_EARLY {
+                    self.weigh(now, link);
+                }
+            }
+            None => self.routing.handle(now.mono, routing::Event::Frame { link, frame }),
         }
     }
 

@@ -44,6 +44,8 @@ pub(crate) enum Event {
     Withdraw { token: Token },
     /// A frame that is no fragment, over this link or the best one.
     Control { link: Option<LinkId>, peer: PeerKey, frame: Frame, batch: BatchNo },
+    /// Find out the round trip of a link that is up now; answered by [`Effect::RoundTrip`] if the link lives.
+    Measure { link: LinkId },
     /// Whether something waits for a link to this peer.
     Wanted { peer: PeerKey, wanted: bool },
     /// A person asks for a link.
@@ -85,7 +87,7 @@ pub(crate) enum Effect {
     LinkSilent { link: LinkId },
     /// A suspect link answers again.
     LinkAnswers { link: LinkId },
-    /// A link's round trip has changed by a quarter, and by 2 ms at least.
+    /// A link's round trip was asked for and is measured, or has changed by a quarter, and by 2 ms at least.
     RoundTrip { link: LinkId, round_trip: Duration },
     /// A whole parcel arrived.
     Parcel { link: LinkId, peer: PeerKey, class: Class, bytes: Bytes },

@@ -72,6 +72,8 @@ pub(super) struct Link {
     pub(super) hello: Option<(Hello, Instant)>,
     pub(super) liveness: Liveness,
     told_round_trip: Duration,
+    /// Somebody waits for the round trip to be measured.
+    pub(super) owes_round_trip: bool,
     pub(super) queue: Queue,
     dialled: bool,
     up_at: Instant,
@@ -139,6 +141,7 @@ impl Link {
             hello: None,
             liveness: Liveness::new(now, opened.idle_interval),
             told_round_trip: Duration::ZERO,
+            owes_round_trip: false,
             queue: Queue::default(),
             dialled: opened.dialled,
             up_at: now,
@@ -325,8 +328,11 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the round trip is another one than was told: by a quarter, and by more than chance.
+    /// Whether the round trip is another one than was told: by a quarter, and by more than chance; or asked for.
     pub(super) fn has_other_round_trip(&self) -> bool {
+        if self.owes_round_trip && self.liveness.round_trip().is_some() {
+            return true;
+        }
         let (now, told) = (self.liveness.estimate(), self.told_round_trip);
         let difference = now.abs_diff(told);
         difference >= LEAST_DIFFERENCE && difference > told / 4
@@ -334,6 +340,7 @@ impl Link {
 
     /// The round trip, to be told.
     pub(super) fn tell_round_trip(&mut self) -> Duration {
+        self.owes_round_trip = false;
         self.told_round_trip = self.liveness.estimate();
         self.told_round_trip
     }

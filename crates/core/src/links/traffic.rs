@@ -188,6 +188,14 @@ impl State {
         self.rearm(id);
     }
 
+    pub(super) fn on_measure(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.is_live()) {
+            link.owes_round_trip = true;
+            self.probe(id);
+            self.rearm(id);
+        }
+    }
+
     pub(super) fn probe(&mut self, id: LinkId) {
         let nonce = self.random();
         if let Some(link) = self.links.get_mut(&id) {
@@ -385,7 +393,9 @@ impl State {
 
     pub(super) fn on_control(&mut self, link: Option<LinkId>, peer: PeerKey, frame: Frame, batch: BatchNo) {
         let usable = |id: &LinkId| self.links.get(id).is_some_and(Link::is_live);
-        let Some(id) = link.filter(usable).or_else(|| self.best(&peer)) else {
+        // What routing says on a link means nothing on another.
+        let may_move = !matches!(frame, Frame::Routing(_));
+        let Some(id) = link.filter(usable).or_else(|| self.best(&peer).filter(|_| may_move)) else {
             return;
         };
         let length = frame.encode(false, &mut BytesMut::new());

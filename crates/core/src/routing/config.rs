@@ -72,6 +72,9 @@ pub(super) const MAX_STRANGE_SOURCES: usize = MAX_SOURCES / 4 * 3;
 /// How long a distance is remembered after its last announcement: what neighbours derived from it has been
 /// retracted, or has fallen with its links, long before. RFC 8966 appendix B takes 3 minutes.
 pub(super) const SOURCE_HOLD: Duration = Duration::from_mins(10);
+/// How long after its end an announcement is remembered, if the table has room, so that it cannot be passed off as
+/// young again.
+pub(super) const REMEMBERED: Duration = Duration::from_hours(24);
 /// The most announcements held of one destination: those of the routes through neighbours that differ.
 pub(super) const MAX_HELD: usize = 4;
 /// The most updates remembered over all links: a full table from each of 32 neighbours, some 16 MiB.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tidings_crypto::{AnnouncementHash, RoutingId};
 
-use super::config::{MAX_SOURCES, MAX_STRANGE_SOURCES, SOURCE_HOLD};
+use super::config::{MAX_SOURCES, MAX_STRANGE_SOURCES, REMEMBERED, SOURCE_HOLD};
 use super::event::Preference;
 use crate::time::Instant;
 use crate::wire::Version;
@@ -99,6 +99,12 @@ impl Sources {
         }
     }
 
+    /// When an announcement that was seen before, or an older one, has lived long enough, whatever age is claimed now.
+    pub(super) fn end_of(&self, to: &RoutingId, version: Version) -> Option<Instant> {
+        let source = self.table.get(to)?;
+        source.newest.filter(|(newest, _)| *newest >= version).map(|_| source.until)
+    }
+
     /// Whether a route is feasible.
     pub(super) fn admits(&self, to: &RoutingId, version: Version, cost: u8) -> bool {
         let distance = self.table.get(to).and_then(|source| source.distance);
@@ -146,7 +152,7 @@ impl Sources {
         now: Instant,
         used: impl Fn(&RoutingId) -> bool,
     ) -> (Vec<(RoutingId, Option<AnnouncementHash>)>, Option<Instant>) {
-        let end = |source: &Source| source.until.max(source.touched + SOURCE_HOLD);
+        let end = |source: &Source| (source.until + REMEMBERED).max(source.touched + SOURCE_HOLD);
         let unused = || self.table.iter().filter(|(to, _)| !used(to));
         let gone: Vec<_> = unused()
             .filter(|(_, source)| end(source) <= now)

@@ -116,6 +116,10 @@ impl State {
             self.drop_route(id, &to);
             return false;
         }
+        if self.sources.end_of(&to, version).is_some_and(|end| end <= self.now) {
+            self.stats.refused += 1;
+            return false;
+        }
         let total = heard.cost.saturating_add(link.cost);
         if !self.has_room(&to, total) {
             self.stats.refused += 1;

@@ -103,10 +103,6 @@ impl Said {
         self.routes.get(to)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.routes.len()
-    }
-
     pub(super) fn destinations(&self) -> impl Iterator<Item = &RoutingId> {
         self.routes.keys()
     }

@@ -120,7 +120,7 @@ impl Routing {
     pub(super) fn encode_body(&self, out: &mut BytesMut) {
         match self {
             Self::Updates { restart, updates } => {
-                let updates = updates.iter().map(RouteUpdate::to_proto).collect();
+                let updates = updates.iter().map(|update| update.to_proto()).collect();
                 append(out, &proto::RouteUpdates { restart: *restart, updates });
             }
             Self::WantAnnouncements(hashes) => {
@@ -185,7 +185,7 @@ impl RouteUpdate {
         Self { index, cost: UNREACHABLE, hops: 0, chain: ChainValue([0; 16]), named: None }
     }
 
-    fn to_proto(&self) -> proto::RouteUpdate {
+    fn to_proto(self) -> proto::RouteUpdate {
         let chain = if self.cost == UNREACHABLE { Bytes::new() } else { Bytes::copy_from_slice(&self.chain.0) };
         let plain = proto::RouteUpdate {
             index: u32::from(self.index),
@@ -194,7 +194,7 @@ impl RouteUpdate {
             chain,
             ..proto::RouteUpdate::default()
         };
-        match &self.named {
+        match self.named {
             None => plain,
             Some(named) => proto::RouteUpdate {
                 to: Bytes::copy_from_slice(&named.to.0),

@@ -6,6 +6,7 @@ mod chaos;
 mod crash;
 mod delivery;
 mod ending;
+mod figures;
 mod hostile;
 mod limits;
 mod net;

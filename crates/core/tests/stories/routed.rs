@@ -98,3 +98,32 @@ fn a_message_waits_for_a_way_and_goes_when_there_is_one() {
     assert_eq!(net.texts(3, 0), ["queued"]);
     net.check();
 }
+
+#[test]
+fn what_was_given_to_a_neighbour_that_died_silently_goes_another_way_within_seconds() {
+    // Two ways of the same length: 0-1-2 and 0-3-2.
+    let mut net = Net::stopped(4);
+    for (a, b) in [(0, 2), (1, 3)] {
+        net.part(a, b);
+    }
+    for node in 0..4 {
+        net.start(node);
+    }
+    net.send(0, 2, "first");
+    net.settle();
+    let to = net.nodes[2].key();
+    let next = net.nodes[0].engine().next_hop(&to).expect("there is a way");
+    let next = (0..4).find(|node| net.nodes[*node].key() == next).expect("one of them");
+    let vanished = net.now;
+    net.vanish(next);
+    for n in 0..100 {
+        net.send(0, 2, &format!("{n}"));
+        net.run_for(Duration::from_millis(10));
+    }
+    net.run_until("everything arrives by the other way", |net| net.texts(2, 0).len() == 101);
+    let took = Duration::from_micros(net.now - vanished);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    net.start(next);
+    net.settle();
+    net.check();
+}

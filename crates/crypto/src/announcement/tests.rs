@@ -108,10 +108,13 @@ fn fields_of_a_later_version_are_kept_as_they_came() {
     assert_eq!(read.hash(), AnnouncementHash::of(&bytes));
 }
 
+/// Makes an announcement break a limit.
+type Change = fn(&mut proto::Announcement);
+
 #[test]
 fn what_breaks_a_limit_is_refused() {
     let too_long = |what, max| AnnouncementError::TooLong { what, max, got: max + 1 };
-    let cases: [(fn(&mut proto::Announcement), AnnouncementError); 12] = [
+    let cases: [(Change, AnnouncementError); 12] = [
         (|a| a.version = 2, AnnouncementError::OtherVersion { expected: 1, got: 2 }),
         (|a| a.lifetime_s = 0, AnnouncementError::Lifetime { got: 0 }),
         (|a| a.lifetime_s = MAX_LIFETIME_S + 1, AnnouncementError::Lifetime { got: MAX_LIFETIME_S + 1 }),

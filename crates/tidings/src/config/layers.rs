@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::Deserialize;
 use tidings_core::links::Address;
+use tidings_core::topology::Kind;
 
 use super::{
     ApiAddress, Config, DEFAULT_ADDRESSES, Dialling, MAX_NODE_NAME_BYTES, Profile, Switch, check_dial, check_listen,
 };
+use crate::labels::Labels;
 
 /// What every environment variable begins with.
 const ENVIRONMENT_PREFIX: &str = "TIDINGS_";
@@ -31,6 +33,10 @@ pub struct Settings {
     pub no_mdns: Option<bool>,
     /// [`Config::profile`].
     pub profile: Option<String>,
+    /// [`Config::topology`].
+    pub topology: Option<String>,
+    /// [`Config::labels`], each `key=value`; separated by commas in the environment.
+    pub labels: Option<Vec<String>>,
     /// [`Config::api`].
     pub api: Option<String>,
     /// [`Config::log`].
@@ -116,6 +122,8 @@ impl Settings {
                 "NO_DIAL" => settings.no_dial = Some(switch("no_dial", &value)?),
                 "NO_MDNS" => settings.no_mdns = Some(switch("no_mdns", &value)?),
                 "PROFILE" => settings.profile = Some(value),
+                "TOPOLOGY" => settings.topology = Some(value),
+                "LABELS" => settings.labels = Some(list(&value)),
                 "API" => settings.api = Some(value),
                 "LOG" => settings.log = Some(value),
                 "ALLOW_ORIGIN" => settings.allow_origin = Some(list(&value)),
@@ -182,6 +190,12 @@ impl Config {
         from.push(("no_dial", layer));
         let (no_mdns, layer) = layers.pick(|settings| &settings.no_mdns);
         from.push(("no_mdns", layer));
+        let (topology, layer) = layers.pick(|settings| &settings.topology);
+        from.push(("topology", layer));
+        let topology = topology.map_or(Ok(defaults.topology), |text| check_topology(&text, layer))?;
+        let (labels, layer) = layers.pick(|settings| &settings.labels);
+        from.push(("labels", layer));
+        let labels = labels.map_or(Ok(defaults.labels), |texts| check_labels(&texts, layer))?;
         let (api, layer) = layers.pick(|settings| &settings.api);
         from.push(("api", layer));
         let api = api.map_or(Ok(defaults.api), |text| check_api(&text, layer))?;
@@ -202,6 +216,8 @@ impl Config {
                 Some(false) | None => defaults.mdns,
             },
             profile,
+            topology,
+            labels,
             api,
             log: log.unwrap_or(defaults.log),
             allow_origin: allow_origin.unwrap_or_default(),
@@ -229,6 +245,8 @@ impl Config {
             value("bootstrap", bootstrap.into()),
             value("no_dial", (self.dialling == Dialling::Named).into()),
             value("no_mdns", (self.mdns == Switch::Off).into()),
+            value("topology", self.topology.name().into()),
+            value("labels", self.labels.texts().into()),
             value("api", self.api.to_string().into()),
             value("log", self.log.as_str().into()),
             value("allow_origin", origins.into()),
@@ -253,6 +271,17 @@ fn check_profile(name: &str, layer: Layer) -> Result<Profile, ConfigError> {
         let names = Profile::ALL.map(Profile::name).join(", ");
         refused("profile", name, layer, &format!("expected one of {names}"))
     })
+}
+
+fn check_topology(text: &str, layer: Layer) -> Result<Kind, ConfigError> {
+    text.parse().map_err(|_| {
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        refused("topology", text, layer, &format!("expected one of {names}"))
+    })
+}
+
+fn check_labels(texts: &[String], layer: Layer) -> Result<Labels, ConfigError> {
+    Labels::from_texts(texts).map_err(|error| refused("labels", &texts.join(","), layer, &error.to_string()))
 }
 
 fn check_api(text: &str, layer: Layer) -> Result<ApiAddress, ConfigError> {

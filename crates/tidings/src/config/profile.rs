@@ -4,6 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tidings_crypto::Power;
+
+use super::Switch;
+
 /// A preset of intervals and limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
@@ -41,6 +45,9 @@ impl Profile {
                 transport_idle: Duration::from_secs(45),
                 max_inbound: 512,
                 worker_threads: 4,
+                relay_bytes: 64 << 20,
+                tell_neighbours: Switch::On,
+                power: Power::Mains,
             },
             Self::Desktop => Preset {
                 mdns_query: Duration::from_secs(10),
@@ -48,6 +55,9 @@ impl Profile {
                 transport_idle: Duration::from_secs(45),
                 max_inbound: 128,
                 worker_threads: 2,
+                relay_bytes: 64 << 20,
+                tell_neighbours: Switch::On,
+                power: Power::Unknown,
             },
             Self::Phone | Self::PhoneBackground => Preset {
                 mdns_query: Duration::from_secs(60),
@@ -55,6 +65,9 @@ impl Profile {
                 transport_idle: Duration::from_secs(60),
                 max_inbound: 32,
                 worker_threads: 2,
+                relay_bytes: 4 << 20,
+                tell_neighbours: Switch::Off,
+                power: Power::Battery,
             },
         }
     }
@@ -90,4 +103,12 @@ pub struct Preset {
     pub max_inbound: u32,
     /// Threads that run connections and link tasks. One moves about 300 MB/s.
     pub worker_threads: usize,
+    /// Bytes of others' parcels that wait here for their next hop, over all links; what finds no room is refused to
+    /// the neighbour that brings it.
+    pub relay_bytes: usize,
+    /// Whether others are told which neighbours this node has: 40 bytes in its announcement, and a new announcement
+    /// every ten minutes while they change.
+    pub tell_neighbours: Switch,
+    /// What others are told of where its energy comes from: hubs are chosen by it.
+    pub power: Power,
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::NodeEngine;
 use super::database::{Database, StoreReply};
 use crate::clock::Clock;
-use crate::config::{Config, Dialling};
+use crate::config::{Config, Dialling, Switch};
 
 /// A new incarnation of the node.
 #[derive(Debug)]
@@ -73,6 +73,10 @@ fn engine_config(config: &Config) -> engine::Config {
     engine.name.clone_from(&config.name);
     engine.links.no_dial = config.dialling == Dialling::Named;
     engine.links.idle_interval = preset.keep_alive;
+    engine.relay.held_bytes = preset.relay_bytes;
+    engine.topology.kind = config.topology;
+    engine.topology.tell_neighbours = preset.tell_neighbours == Switch::On;
+    engine.told = engine::Told { power: preset.power, labels: config.labels.texts() };
     engine
 }
 

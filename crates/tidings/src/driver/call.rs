@@ -1,18 +1,21 @@
 //! What handles ask of the driver.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tidings_core::ids::{At, MessageId};
 use tidings_core::links::LinkKind;
 use tidings_core::message::{Accepted, InboxMessage, MessageState, Refusal, Submission};
 use tidings_core::record::{Contact, InboxBatch};
+use tidings_core::topology::Kind;
 use tidings_core::trust::Evidence;
-use tidings_core::view::View;
 use tidings_core::{Command, Reply};
 use tidings_crypto::PeerKey;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use crate::event::StateChange;
+use super::NodeEngine;
+use crate::event::{RouteChange, StateChange};
+use crate::labels::Labels;
 use crate::sent::{Cursor, MessageFilter, MessagePage, SentMessage};
 
 /// One call. Dropping the answer's sender means that the database was lost before it could be given.
@@ -26,14 +29,43 @@ pub(crate) enum Call {
     Track(MessageId, oneshot::Sender<Option<States>>),
     /// Ask the database, behind everything that was written before. The permit bounds how many wait.
     Read(Read, OwnedSemaphorePermit),
-    /// A picture of the engine.
-    View(oneshot::Sender<Arc<View>>),
+    /// Read what the engine knows.
+    Look(Look),
+    /// Lay links in this shape from now on.
+    SetTopology(Kind, oneshot::Sender<Reply>),
+    /// Tell others this from now on.
+    SetLabels(Labels, oneshot::Sender<Reply>),
     /// The machine's network has changed.
     NetworkChanged,
     /// Close links and listeners.
     Pause(oneshot::Sender<Reply>),
     /// Open them again.
     Resume(oneshot::Sender<Reply>),
+}
+
+/// Something that is read from the engine on the driver's own task. It must be short: everything else waits for it.
+pub(crate) struct Look(Box<dyn FnOnce(&NodeEngine) + Send>);
+
+impl Look {
+    pub(crate) fn new<T: Send + 'static>(
+        look: impl FnOnce(&NodeEngine) -> T + Send + 'static,
+        answer: oneshot::Sender<T>,
+    ) -> Self {
+        Self(Box::new(move |engine| {
+            // An error means that the caller is gone.
+            let _ = answer.send(look(engine));
+        }))
+    }
+
+    pub(super) fn at(self, engine: &NodeEngine) {
+        (self.0)(engine);
+    }
+}
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Look")
+    }
 }
 
 /// Whether somebody will want to follow the messages of a submission.
@@ -94,6 +126,10 @@ pub(crate) enum News {
     Contact(Arc<Contact>),
     /// A peer did something it must not do.
     Misconduct { peer: PeerKey, evidence: Evidence },
+    /// Links are laid in another shape.
+    Topology { kind: Kind, reason: Arc<str> },
+    /// Where what is for some peers goes has changed.
+    Routes(Arc<[RouteChange]>),
     /// The node found that something is wrong with itself.
     Degraded { reason: Arc<str> },
 }

@@ -1,7 +1,5 @@
 //! Takes calls, and gives their answers back.
 
-use std::sync::Arc;
-
 use tidings_core::ids::CommandId;
 use tidings_core::message::{Accepted, Refusal, Submission};
 use tidings_core::{Command, Input, Reply};
@@ -51,10 +49,21 @@ impl Driver {
                     database.read(read, permit);
                 }
             }
-            Call::View(answer) => {
+            Call::Look(look) => {
                 if let Some(engine) = &self.engine {
-                    let _ = answer.send(Arc::new(engine.view()));
+                    look.at(engine);
                 }
+            }
+            // Both are kept for an engine that is built anew.
+            Call::SetTopology(kind, answer) => {
+                self.config.topology = kind;
+                self.status.send_modify(|status| status.topology = kind);
+                self.command(Command::SetTopology(kind), Pending::Call(answer));
+            }
+            Call::SetLabels(labels, answer) => {
+                let texts = labels.texts();
+                self.config.labels = labels;
+                self.command(Command::SetLabels(texts), Pending::Call(answer));
             }
             Call::NetworkChanged => self.on_network_changed(),
             Call::Pause(answer) => {

@@ -12,7 +12,7 @@ use super::Driver;
 use super::call::News;
 use super::database::StoreReply;
 use super::lifecycle::Cause;
-use crate::event::StateChange;
+use crate::event::{RouteChange, StateChange};
 use crate::link::LinkIo;
 
 impl Driver {
@@ -36,6 +36,7 @@ impl Driver {
                 None => break,
             }
         }
+        self.tell_routes();
         for (_, link) in self.links.values_mut() {
             link.flush();
         }
@@ -150,8 +151,13 @@ impl Driver {
             }),
             Event::NeighbourUp { peer, name, kind } => self.tell(News::NeighbourUp { peer, name: name.into(), kind }),
             Event::NeighbourDown { peer } => self.tell(News::NeighbourDown { peer }),
+            Event::Topology { kind, reason } => self.tell(News::Topology { kind, reason: reason.into() }),
+            Event::Route { peer, way } => {
+                self.route_changes.insert(peer, way);
+            }
             Event::Contact(contact) => self.tell(News::Contact(Arc::new(contact))),
             Event::Misconduct { peer, evidence } => {
+                self.on_misconduct(&peer, &evidence);
                 self.tell(News::Misconduct { peer, evidence });
             }
             Event::Degraded { reason } => {
@@ -164,6 +170,14 @@ impl Driver {
     fn on_change(&mut self, change: StateChange) {
         self.tracked.on_change(change.flow, &change.seqs, change.state);
         self.tell(News::State(Arc::new(change)));
+    }
+
+    /// Tells what this turn has changed of the ways, all together: when a network comes up there are many.
+    fn tell_routes(&mut self) {
+        let changes = std::mem::take(&mut self.route_changes);
+        if !changes.is_empty() {
+            self.tell(News::Routes(changes.into_iter().map(|(peer, way)| RouteChange { peer, way }).collect()));
+        }
     }
 
     /// Tells all streams; nobody need be listening.

@@ -8,6 +8,7 @@ use libp2p::{Multiaddr, PeerId, mdns};
 use tidings_core::Input;
 use tidings_core::ids::{DialId, LinkId};
 use tidings_core::links::{Address, LinkKind, Source};
+use tidings_core::trust::Evidence;
 use tidings_crypto::PeerKey;
 
 use super::{Driver, NETWORK_SETTLES};
@@ -81,6 +82,15 @@ impl Driver {
         let kind: LinkKind = address.kind();
         self.handle(Input::LinkUp { link, peer, kind, dial, address });
         self.handle(Input::Writable { link, bytes: WRITE_GRANT_BYTES });
+    }
+
+    /// Lets the swarm refuse who breaks the format of links.
+    pub(super) fn on_misconduct(&mut self, peer: &PeerKey, evidence: &Evidence) {
+        if *evidence == Evidence::MalformedFrame
+            && let Some(peer) = peer_id(peer)
+        {
+            self.swarm.behaviour_mut().arrivals.on_malformed(peer);
+        }
     }
 
     fn on_dial_failed(&mut self, connection: ConnectionId, reason: &str) {

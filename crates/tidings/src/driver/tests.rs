@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::*;
 use crate::config::Switch;
 use crate::start::Start;
-use crate::{CallError, Message, Node, NodeState};
+use crate::{CallError, Labels, Message, Node, NodeState, Topology};
 
 /// Far beyond what the slowest machine needs.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -87,4 +87,20 @@ async fn a_database_that_cannot_be_reopened_degrades_the_node_and_answers_caller
     assert_eq!(refused, CallError::Unavailable);
     a.shutdown().await;
     assert_eq!(a.peers().await.unwrap_err(), CallError::Stopped);
+}
+
+#[tokio::test]
+async fn what_was_set_while_it_ran_outlives_a_lost_database() {
+    let home = tempfile::tempdir().unwrap();
+    let (a, replies) = node(home.path()).await;
+    let labels = Labels::new([("room", "kitchen")]).unwrap();
+    a.set_labels(labels.clone()).await.unwrap();
+    a.set_topology(Topology::Ring).await.unwrap();
+    replies.send(StoreReply::Failed("the disk is on fire".to_owned())).await.unwrap();
+    until_state(&a, |status| status.state == NodeState::Degraded).await;
+    until_state(&a, |status| status.state == NodeState::Active).await;
+    assert_eq!(a.labels().await.unwrap(), labels);
+    assert_eq!(a.topology().await.unwrap().kind, Topology::Ring);
+    assert_eq!(a.info().await.topology, Topology::Ring);
+    a.shutdown().await;
 }

@@ -151,6 +151,10 @@ impl<S: Source> Reader<S> {
                 self.ready.push_back(Event::NeighbourUp { peer, name: name.to_string(), kind })
             }
             News::NeighbourDown { peer } => self.ready.push_back(Event::NeighbourDown { peer }),
+            News::Topology { kind, reason } => {
+                self.ready.push_back(Event::Topology { kind, reason: reason.to_string() });
+            }
+            News::Routes(changes) => self.ready.push_back(Event::Routes(changes.to_vec())),
             News::Contact(contact) => {
                 self.ready.push_back(Event::Contact((*contact).clone()));
             }

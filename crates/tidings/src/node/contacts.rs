@@ -21,7 +21,7 @@ impl Node {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn contacts(&self) -> Result<Vec<Contact>, CallError> {
-        Ok(self.view().await?.contacts.clone())
+        self.look(|engine| engine.contacts().cloned().collect()).await
     }
 
     /// Adds a contact, or changes its name or whether a person has compared the safety number; what is `None` stays.
@@ -108,6 +108,11 @@ impl Node {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, ResolveError> {
-        resolve::resolve(text, &*self.view().await?)
+        let named = text.to_owned();
+        let known = self.look(move |engine| resolve::by_contact_or_id(&named, engine.contacts())).await?;
+        match known {
+            Some(resolved) => Ok(resolved),
+            None => resolve::resolve(text, &self.view().await?),
+        }
     }
 }

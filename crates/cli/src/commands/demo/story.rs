@@ -1,21 +1,15 @@
 //! What the demo does, and how it tells it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use tidings_api::client::Client;
-use tidings_api::types::{BatchRequest, InboxQuery, SendRequest, SendResult};
+use tidings_api::types::{InboxQuery, ReceivedMessage};
 
 use super::member::{Member, broken};
 use crate::failure::Failure;
 use crate::output::{self, Style};
 
-/// Messages in one call.
-const BATCH: u32 = 250;
-/// How long everything may take to arrive.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
-/// The kind of the small messages.
-const KIND: &str = "demo.count";
+/// How long nodes may take to find everybody.
+const JOIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Prints a line for each thing that has happened.
 pub(super) struct Teller {
@@ -37,7 +31,7 @@ impl Teller {
         self.tell_after(clock.elapsed(), line)
     }
 
-    fn tell_after(&self, took: Duration, line: &str) -> Result<(), Failure> {
+    pub(super) fn tell_after(&self, took: Duration, line: &str) -> Result<(), Failure> {
         let took = format!("{:>8.0} ms", took.as_secs_f64() * 1e3);
         output::write(&format!("{}  {line}\n", self.style.dim(&took)))
     }
@@ -68,23 +62,45 @@ pub(super) async fn until(
     Ok(())
 }
 
+/// Waits until each node has a way to every other.
+pub(super) async fn joined(nodes: &[Member]) -> Result<(), Failure> {
+    for node in nodes {
+        until(JOIN_LIMIT, &format!("{} reaches everybody", node.name), async || {
+            let routes = node.client().await?.routes().await?.routes;
+            let others = nodes.iter().filter(|other| other.peer != node.peer);
+            Ok(others.into_iter().all(|other| routes.iter().any(|route| route.peer_id == other.peer)))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// A first message, from somebody who has never met the recipient.
-pub(super) async fn text(teller: &Teller, nodes: &[Member]) -> Result<(), Failure> {
-    let (from, to) = (&nodes[0], &nodes[nodes.len() - 1]);
+pub(super) async fn text(teller: &Teller, nodes: &[Member], ends: (usize, usize)) -> Result<(), Failure> {
+    let (from, to) = (&nodes[ends.0], &nodes[ends.1]);
     let clock = teller.clock();
     from.command(&["send", &to.peer, "good morning", "--wait", "delivered", "--timeout", "20s"], b"").await?;
-    teller.tell(clock, &format!("{} → {}: a first message, on {}'s disk", from.name, to.name, to.name))?;
+    let delivered = clock.elapsed();
     let clock = teller.clock();
     let shown = to.command(&["receive", "--count", "1", "--json"], b"").await?;
-    if !shown.contains("\"good morning\"") {
+    let read = clock.elapsed();
+    let message: ReceivedMessage =
+        serde_json::from_str(&shown).map_err(|_| broken(format!("{} was shown {shown}", to.name)))?;
+    if message.content.payload.as_deref() != Some("good morning") {
         return Err(broken(format!("{} was shown {shown}", to.name)));
     }
-    teller.tell(clock, &format!("{} reads it and acknowledges", to.name))
+    let line = format!("{} → {}: a first message, on {}'s disk, {}", from.name, to.name, to.name, over(message.hops));
+    teller.tell_after(delivered, &line)?;
+    teller.tell_after(read, &format!("{} reads it and acknowledges", to.name))
+}
+
+fn over(hops: u32) -> String {
+    if hops == 1 { "over one link".to_owned() } else { format!("over {hops} links") }
 }
 
 /// A file from stdin, in parts.
-pub(super) async fn file(teller: &Teller, nodes: &[Member]) -> Result<(), Failure> {
-    let (from, to) = (&nodes[1], &nodes[0]);
+pub(super) async fn file(teller: &Teller, nodes: &[Member], ends: (usize, usize)) -> Result<(), Failure> {
+    let (from, to) = (&nodes[ends.1], &nodes[ends.0]);
     let content: Vec<u8> = (0..600_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let clock = teller.clock();
     from.command(&["send", &to.peer, "--kind", "file", "--wait", "delivered", "--timeout", "30s"], &content).await?;
@@ -100,134 +116,12 @@ pub(super) async fn file(teller: &Teller, nodes: &[Member]) -> Result<(), Failur
     client.acknowledge(vec![message.id.clone()]).await?;
     teller.tell(
         clock,
-        &format!("{} → {}: a file of {} kB from stdin, byte for byte", from.name, to.name, content.len() / 1000),
+        &format!(
+            "{} → {}: a file of {} kB from stdin, byte for byte, {}",
+            from.name,
+            to.name,
+            content.len() / 1000,
+            over(message.hops)
+        ),
     )
-}
-
-/// What one reader was shown.
-#[derive(Default)]
-struct Shown {
-    /// By sender's number: the ids under which it was shown.
-    ids: BTreeMap<u32, BTreeSet<String>>,
-    acknowledged: BTreeSet<String>,
-    again: u32,
-    after_acknowledgement: u32,
-}
-
-impl Shown {
-    /// Reads what is there, and acknowledges it.
-    async fn read(&mut self, client: &Client) -> Result<usize, Failure> {
-        let query = InboxQuery { limit: Some(1000), kind: Some(KIND.to_owned()), wait_seconds: Some(1) };
-        let page = client.inbox(&query).await?.messages;
-        for message in &page {
-            let number = message.content.payload.as_deref().and_then(|text| text.parse().ok());
-            let number = number.ok_or_else(|| broken("a message arrived that nobody sent".to_owned()))?;
-            if self.acknowledged.contains(&message.id) {
-                self.after_acknowledgement += 1;
-            }
-            let ids = self.ids.entry(number).or_default();
-            self.again += u32::from(!ids.insert(message.id.clone()));
-        }
-        let ids: Vec<_> = page.iter().map(|message| message.id.clone()).collect();
-        if !ids.is_empty() {
-            client.acknowledge(ids.clone()).await?;
-            self.acknowledged.extend(ids);
-        }
-        Ok(page.len())
-    }
-}
-
-/// Many small messages to one node, which is killed midway and started again.
-pub(super) async fn flood(teller: &Teller, nodes: &mut [Member], messages: u32) -> Result<(), Failure> {
-    let victim = nodes.len() / 2;
-    let clock = teller.clock();
-    let mut shown = Shown::default();
-    send(nodes, victim, 0..messages / 2).await?;
-    let client = nodes[victim].client().await?;
-    while shown.ids.len() < (messages / 4) as usize {
-        shown.read(&client).await?;
-    }
-    let name = nodes[victim].name;
-    nodes[victim].kill().await?;
-    teller.tell(
-        clock,
-        &format!("{name} has read {} of {messages} small messages, and is killed (SIGKILL)", shown.ids.len()),
-    )?;
-
-    let clock = teller.clock();
-    send(nodes, victim, messages / 2..messages).await?;
-    teller.tell(clock, &format!("the others accept {} more for {name}, who is away", messages - messages / 2))?;
-
-    let clock = teller.clock();
-    nodes[victim].restart().await?;
-    teller.tell(clock, &format!("{name} is started again"))?;
-    let clock = teller.clock();
-    let client = nodes[victim].client().await?;
-    let limit = Instant::now() + ARRIVAL_LIMIT;
-    while shown.ids.len() < messages as usize {
-        shown.read(&client).await?;
-        if Instant::now() > limit {
-            return Err(broken(format!("{name} was shown only {} of {messages} messages", shown.ids.len())));
-        }
-    }
-    teller.tell(clock, &format!("{name} has read all {messages}"))?;
-
-    let clock = teller.clock();
-    for node in nodes.iter() {
-        until(Duration::from_secs(30), &format!("{} knows that all is read", node.name), async || {
-            let counters = node.client().await?.node().await?.counters;
-            Ok(counters.outbox_messages == 0 && (node.name == name || counters.acknowledged == counters.accepted))
-        })
-        .await?;
-    }
-    let known = clock.elapsed();
-    let left = shown.read(&client).await?;
-    verdict(&shown, messages, left)?;
-    teller.tell_after(
-        known,
-        &format!("every sender knows it; shown again before their acknowledgement: {}, after it: none", shown.again),
-    )
-}
-
-/// Sends numbers from all nodes but one, in turn.
-async fn send(nodes: &[Member], to: usize, numbers: std::ops::Range<u32>) -> Result<(), Failure> {
-    let senders: Vec<_> = (0..nodes.len()).filter(|index| *index != to).collect();
-    let mut clients = Vec::new();
-    for sender in &senders {
-        clients.push(nodes[*sender].client().await?);
-    }
-    let mut turn = 0;
-    let mut next = numbers.start;
-    while next < numbers.end {
-        let end = (next + BATCH).min(numbers.end);
-        let message = |number: u32| SendRequest {
-            to: nodes[to].peer.clone(),
-            payload: Some(number.to_string()),
-            kind: Some(KIND.to_owned()),
-            idempotency_key: Some(format!("demo-{number}")),
-            ..SendRequest::default()
-        };
-        let batch = BatchRequest { messages: (next..end).map(message).collect() };
-        let results = clients[turn % clients.len()].send_batch(&batch).await?.results;
-        if let Some(SendResult::Refused { error }) =
-            results.into_iter().find(|result| matches!(result, SendResult::Refused { .. }))
-        {
-            return Err(error.into());
-        }
-        turn += 1;
-        next = end;
-    }
-    Ok(())
-}
-
-fn verdict(shown: &Shown, messages: u32, left: usize) -> Result<(), Failure> {
-    let missing = (0..messages).filter(|number| !shown.ids.contains_key(number)).count();
-    let doubled = shown.ids.values().filter(|ids| ids.len() > 1).count();
-    if missing + doubled + left > 0 || shown.after_acknowledgement > 0 {
-        return Err(broken(format!(
-            "lost {missing}, under two ids {doubled}, shown after their acknowledgement {}",
-            shown.after_acknowledgement as usize + left
-        )));
-    }
-    Ok(())
 }

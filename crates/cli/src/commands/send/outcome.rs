@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use tidings_api::client::Client;
-use tidings_api::types::{Accepted, Exit, MessageDetail, SendRequest, State, WaitQuery, WaitState};
+use tidings_api::types::{Accepted, Exit, MessageDetail, Route, SendRequest, State, WaitQuery, WaitState};
 
 use crate::context::Context;
 use crate::duration;
@@ -66,14 +66,11 @@ pub(super) async fn watch(
     if state.is_ended() {
         return Err(unreached(&message, request));
     }
-    let name = name(&message, request);
-    let until = message.summary.expires_at;
     let text = match state {
-        State::Accepted => {
-            format!("queued: no route to {name} yet, keeps trying until {until}\n")
-        }
-        State::InFlight => {
-            format!("sent: {name} has not confirmed it yet, keeps trying until {until}\n")
+        State::Accepted | State::InFlight => {
+            let routes = client.routes().await?.routes;
+            let route = routes.into_iter().find(|route| route.peer_id == message.summary.to);
+            waiting(&message, request, route.as_ref())
         }
         State::Delivered | State::Acknowledged | State::Expired | State::Failed | State::Cancelled | _ => {
             reached(&message, request, start)
@@ -81,6 +78,22 @@ pub(super) async fn watch(
     };
     context.print(&message, |out| out.push_str(&text))?;
     Ok(Exit::Done)
+}
+
+/// What keeps a message that has not arrived.
+fn waiting(message: &MessageDetail, request: &SendRequest, route: Option<&Route>) -> String {
+    let name = name(message, request);
+    let until = message.summary.expires_at;
+    match (message.summary.state, route) {
+        (_, None) => format!("queued: no route to {name} yet, keeps trying until {until}\n"),
+        (State::Accepted, Some(_)) => {
+            format!("queued: waits for its turn on the way to {name}, keeps trying until {until}\n")
+        }
+        (_, Some(route)) => {
+            let links = if route.hops == 1 { "a link".to_owned() } else { format!("{} links", route.hops) };
+            format!("sent: {name}, over {links}, has not confirmed it yet, keeps trying until {until}\n")
+        }
+    }
 }
 
 /// Asks until the state is reached, the message has ended or the time is over.
@@ -149,5 +162,59 @@ fn name(message: &MessageDetail, request: &SendRequest) -> String {
         Some(contact) => harmless_line(contact),
         None if message.summary.to.contains(request.to.as_str()) => typed,
         None => format!("{typed} (unverified)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_api::types::{MessageSummary, Timestamp};
+
+    use super::*;
+
+    fn message(state: State) -> MessageDetail {
+        let summary = MessageSummary {
+            id: "a".repeat(26),
+            to: "12D3KooWBob".to_owned(),
+            to_name: Some("bob".to_owned()),
+            kind: "data".to_owned(),
+            priority: "normal".to_owned(),
+            payload_bytes: 1,
+            state,
+            failure: None,
+            sentence: String::new(),
+            created_at: Timestamp::from_unix_millis(0),
+            expires_at: Timestamp::from_unix_millis(1_000),
+            retry_of: None,
+        };
+        MessageDetail { summary, reached: None, attempts: 0, timeline: Vec::new() }
+    }
+
+    fn route(hops: u8) -> Route {
+        Route {
+            peer_id: "12D3KooWBob".to_owned(),
+            name: "bob".to_owned(),
+            hops,
+            cost: hops,
+            next_hop: "12D3KooWAda".to_owned(),
+            next_hop_name: "ada".to_owned(),
+            second_next_hop: None,
+        }
+    }
+
+    #[test]
+    fn a_message_that_waits_says_for_what_and_until_when() {
+        let request = SendRequest::new("bob", b"x");
+        let said = |state, route: Option<Route>| waiting(&message(state), &request, route.as_ref());
+        let until = "keeps trying until 1970-01-01T00:00:01.000Z\n";
+        let queued = format!("queued: no route to bob yet, {until}");
+        assert_eq!(said(State::Accepted, None), queued);
+        assert_eq!(said(State::InFlight, None), queued);
+        assert_eq!(
+            said(State::Accepted, Some(route(4))),
+            format!("queued: waits for its turn on the way to bob, {until}")
+        );
+        let sent = format!("sent: bob, over 4 links, has not confirmed it yet, {until}");
+        assert_eq!(said(State::InFlight, Some(route(4))), sent);
+        assert!(said(State::InFlight, Some(route(1))).contains("over a link,"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::Event;
 use super::convergence::{DELAY, MINUTE, grid, line, random};
 use super::net::Net;
 
@@ -10,11 +11,40 @@ fn moment(net: &mut Net, most_ms: usize) -> Duration {
     Duration::from_micros(net.below(most_ms * 1000 + 1) as u64)
 }
 
+/// An end of a link takes it for silent or for answering again, or finds that it costs something else.
+fn disturb(net: &mut Net) {
+    let links: Vec<_> = net.edges.keys().copied().collect();
+    if links.is_empty() {
+        return;
+    }
+    let link = links[net.below(links.len())];
+    let end = net.below(2);
+    let at = net.edges[&link].ends[end];
+    let cost = 1 + u8::try_from(net.below(15)).expect("it is small");
+    let event = match net.below(3) {
+        0 => Event::Silent { link },
+        1 => Event::Answers { link },
+        _ => Event::Cost { link, cost },
+    };
+    net.handle(at, event);
+}
+
+/// Every link answers in the end.
+fn calm(net: &mut Net) {
+    let ends: Vec<_> = net.edges.iter().map(|(link, edge)| (*link, edge.ends)).collect();
+    for (link, ends) in ends {
+        for at in ends {
+            net.handle(at, Event::Answers { link });
+        }
+    }
+}
+
 /// Cuts links and joins others, restarts nodes, and lets each end notice when it likes.
-fn churn(net: &mut Net, rounds: usize) {
+pub(super) fn churn(net: &mut Net, rounds: usize) {
     let count = net.nodes.len();
     for _ in 0..rounds {
-        match net.below(20) {
+        match net.below(24) {
+            20..=23 => disturb(net),
             0 => {
                 let (node, noticed) = (net.below(count), moment(net, 300));
                 net.restart(node, noticed);
@@ -48,6 +78,7 @@ fn churn_never_makes_a_loop() {
         random(&mut net, 0, 30, 4);
         churn(&mut net, 400);
         net.check_all();
+        calm(&mut net);
         net.run_for(2 * MINUTE);
         assert_eq!(net.astray(), [], "seed {seed}");
         net.assert_no_evidence();

@@ -1,10 +1,10 @@
 //! A network of nodes that do nothing but routing, in virtual time. After every event it follows the next hops of
 //! whatever changed: no destination may ever be reached by way of oneself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use tidings_crypto::{AnnouncementHash, IdentityKey, PeerKey, RoutingId, SignedAnnouncement};
@@ -69,10 +69,9 @@ pub(super) struct Net {
     queue: BTreeMap<(Instant, u64), Happening>,
     numbered: u64,
     last_link: u64,
-    pub(super) by_id: BTreeMap<RoutingId, usize>,
-    pub(super) by_peer: BTreeMap<PeerKey, usize>,
+    by_peer: BTreeMap<PeerKey, usize>,
     /// Signatures that were checked before.
-    verified: HashMap<AnnouncementHash, Option<SignedAnnouncement>>,
+    verified: BTreeMap<AnnouncementHash, Option<SignedAnnouncement>>,
     config: Config,
     indices: BTreeMap<(LinkId, usize, u16), RoutingId>,
 }
@@ -94,9 +93,8 @@ impl Net {
             queue: BTreeMap::new(),
             numbered: 0,
             last_link: 0,
-            by_id: BTreeMap::new(),
             by_peer: BTreeMap::new(),
-            verified: HashMap::new(),
+            verified: BTreeMap::new(),
             config,
             indices: BTreeMap::new(),
         };
@@ -112,7 +110,6 @@ impl Net {
         seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let identity = IdentityKey::from_seed(&seed);
         let peer = identity.peer();
-        self.by_id.insert(peer.routing_id(), number);
         self.by_peer.insert(peer, number);
         let state = State::new(self.config.clone(), peer, 1, self.seed());
         self.nodes.push(Node {
@@ -409,7 +406,8 @@ impl Net {
         (0..self.nodes.len()).all(|to| {
             let truth = self.truth(to);
             truth.iter().enumerate().all(|(from, cost)| {
-                from == to || (cost.is_some() == self.arrives(from, to) && cost.is_some() == self.cost(from, to).is_some())
+                from == to
+                    || (cost.is_some() == self.arrives(from, to) && cost.is_some() == self.cost(from, to).is_some())
             })
         })
     }
@@ -476,9 +474,4 @@ impl Net {
             assert!(node.evidence.is_empty(), "{number} has {:?}", node.evidence);
         }
     }
-}
-
-/// Bytes that a test sends as an announcement.
-pub(super) fn announcement_frame(signed: &SignedAnnouncement) -> Routing {
-    Routing::Announcement(Bytes::copy_from_slice(signed.bytes()))
 }

@@ -80,6 +80,14 @@ fn values_that_cannot_be_used_name_their_layer_and_what_is_expected() {
          phone-background"
     );
     assert_eq!(
+        refusal("topology = \"web\""),
+        "topology = \"web\" (from config.toml) cannot be used: expected one of mesh, ring, hierarchical, star, adaptive"
+    );
+    assert_eq!(
+        refusal("labels = [\"room=1\", \"room=2\"]"),
+        "labels = \"room=1,room=2\" (from config.toml) cannot be used: expected each key once, got \"room\" twice"
+    );
+    assert_eq!(
         refusal("api = \"7420\""),
         "api = \"7420\" (from config.toml) cannot be used: expected an IP address with a port, like \
          127.0.0.1:7420, or off"
@@ -96,7 +104,8 @@ fn values_that_cannot_be_used_name_their_layer_and_what_is_expected() {
 #[test]
 fn printed_values_are_read_back_as_the_same_configuration() {
     let file = Settings::from_toml(
-        "name = \"a \\\"b\\\"\"\naddress = [\"/ip4/127.0.0.1/tcp/4001\"]\nno_dial = true\napi = \"off\"\n",
+        "name = \"a \\\"b\\\"\"\naddress = [\"/ip4/127.0.0.1/tcp/4001\"]\nno_dial = true\napi = \"off\"\n\
+         topology = \"ring\"\nlabels = [\"a=1,2\", \"b=\"]\n",
     )
     .unwrap();
     let config = Config::layers(Settings::default(), Settings::default(), file).unwrap();
@@ -107,4 +116,7 @@ fn printed_values_are_read_back_as_the_same_configuration() {
     assert_eq!(again.addresses, config.addresses);
     assert_eq!(again.dialling, config.dialling);
     assert_eq!(again.api, config.api);
+    assert_eq!(again.topology, Kind::Ring);
+    assert_eq!(again.labels.texts(), ["a=1,2", "b="]);
+    assert_eq!(again.labels, config.labels);
 }

@@ -1,0 +1,65 @@
+//! What a scenario expects of the simulated network itself; docs/spec/scenario.md §7.
+
+use std::collections::BTreeMap;
+
+use super::node::LabSealer;
+use super::world::World;
+use crate::checker::{Rule, Violation, percentile};
+use crate::log::{Entry, Line};
+use crate::scenario::SimExpect;
+
+impl<S: LabSealer> World<S> {
+    /// What is not as expected.
+    pub(super) fn judge(&self, expect: &SimExpect) -> Vec<Violation> {
+        let mut missed = Vec::new();
+        let mut miss = |what| missed.push(Violation { rule: Rule::Expectation, at: self.now, what });
+        let reached = &self.reach.reached;
+        for (name, within, times) in [
+            ("after the last link came up", expect.formed_within, &reached.formed),
+            ("after something was lost", expect.healed_within, &reached.after_loss),
+        ] {
+            let mut times = times.clone();
+            times.sort_unstable();
+            match (within, percentile(&times, 99)) {
+                (Some(within), Some(took)) if took > within.micros() => {
+                    miss(format!(
+                        "expected that everybody reaches everybody within {:?} {name}, got {took} us",
+                        within.0
+                    ));
+                }
+                (Some(_), None) => miss(format!("expected that everybody reaches everybody {name}, got never")),
+                (Some(_) | None, _) => {}
+            }
+        }
+        let quiet = reached.quiet_bytes_per_minute();
+        if let Some(most) = expect.quiet_bytes.filter(|most| quiet > *most) {
+            miss(format!("expected at most {most} bytes of routing per node and minute, got {quiet}"));
+        }
+        if let Some(most) = expect.held_bytes.filter(|most| self.tally.held_bytes > *most) {
+            miss(format!("expected at most {most} bytes held by a relay, got {}", self.tally.held_bytes));
+        }
+        if let Some(least) = expect.fairness {
+            let got = fairness(&self.log);
+            if got < u64::from(least.0) {
+                miss(format!("expected a fairness of {} millionths, got {got}", least.0));
+            }
+        }
+        missed
+    }
+}
+
+/// Jain's index over what was shown of each sender while messages were sent, in millionths.
+pub(super) fn fairness(log: &[Line]) -> u64 {
+    let mut shown: BTreeMap<u32, u64> = BTreeMap::new();
+    for line in log {
+        match (&line.entry, line.node) {
+            (Entry::Submit { .. }, Some(node)) => _ = shown.entry(node).or_default(),
+            (Entry::Shown { from, .. }, _) => *shown.entry(*from).or_default() += 1,
+            (Entry::Healed { .. }, _) => break,
+            (_, _) => {}
+        }
+    }
+    let sum: u128 = shown.values().map(|count| u128::from(*count)).sum();
+    let squares: u128 = shown.values().map(|count| u128::from(*count).pow(2)).sum();
+    u64::try_from(sum.pow(2) * 1_000_000 / (squares * shown.len() as u128).max(1)).unwrap_or(u64::MAX)
+}

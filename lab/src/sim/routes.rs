@@ -1,0 +1,167 @@
+//! Where every node sends what is for whom, and that following it never comes back.
+//!
+//! Each time a node's next hop changes, the way from it is followed over the links that are up at both ends. If that
+//! comes back to the node, a parcel could go round: routing promises that it never does, not even for a moment.
+
+use std::collections::HashMap;
+
+use tidings_core::Engine;
+use tidings_core::ids::LinkId;
+use tidings_crypto::PeerKey;
+
+use super::node::LabSealer;
+use super::world::World;
+use crate::checker::{MAX_VIOLATIONS, Rule, Violation};
+
+/// No next hop.
+const NOWHERE: u32 = u32::MAX;
+/// Up to so many nodes the second next hops are followed at each change too; with more at one of so many.
+const SECONDS_EVERY: u64 = 32;
+
+/// What all nodes do with what is for others.
+#[derive(Debug)]
+pub(super) struct Routes {
+    nodes: usize,
+    by_key: HashMap<PeerKey, usize>,
+    /// By destination and node: the wire and the end that the best next hop is reached by.
+    next: Vec<u32>,
+    /// Next hops taken or changed.
+    pub(super) installed: u64,
+    /// Ways followed to see whether they come back, over best next hops and over all of them.
+    pub(super) followed: u64,
+    pub(super) followed_all: u64,
+    /// When a next hop changed last.
+    pub(super) changed_at: u64,
+    pub(super) loops: Vec<Violation>,
+}
+
+impl Routes {
+    pub(super) fn new(keys: &[PeerKey]) -> Self {
+        Self {
+            nodes: keys.len(),
+            by_key: keys.iter().copied().enumerate().map(|(node, key)| (key, node)).collect(),
+            next: vec![NOWHERE; keys.len() * keys.len()],
+            installed: 0,
+            followed: 0,
+            followed_all: 0,
+            changed_at: 0,
+            loops: Vec::new(),
+        }
+    }
+
+    /// A peer's number.
+    pub(super) fn node(&self, key: &PeerKey) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The wire and the end by which a node reaches its next hop towards a destination.
+    pub(super) fn next(&self, node: usize, to: usize) -> Option<(usize, usize)> {
+        let code = self.next[to * self.nodes + node];
+        (code != NOWHERE).then_some((code as usize / 2, code as usize % 2))
+    }
+
+    fn set(&mut self, node: usize, to: usize, next: Option<(usize, usize)>) {
+        let code = next.and_then(|(wire, end)| u32::try_from(wire * 2 + end).ok());
+        self.next[to * self.nodes + node] = code.unwrap_or(NOWHERE);
+    }
+
+    /// A node is gone, and with it all it knew.
+    pub(super) fn forget(&mut self, node: usize) {
+        (0..self.nodes).for_each(|to| self.set(node, to, None));
+    }
+
+    fn violate(&mut self, at: u64, what: String) {
+        if self.loops.len() < MAX_VIOLATIONS {
+            self.loops.push(Violation { rule: Rule::Loop, at, what });
+        }
+    }
+}
+
+impl<S: LabSealer> World<S> {
+    /// Takes up what an engine has changed, and follows the new way.
+    pub(super) fn on_rerouted(&mut self, index: usize, peer: &PeerKey) {
+        let Some(to) = self.routes.node(peer) else { return };
+        let next = self.next_wire(index, to);
+        self.routes.set(index, to, next);
+        self.routes.changed_at = self.now;
+        self.reach.mark(to);
+        if next.is_some() {
+            self.routes.installed += 1;
+            self.follow(index, to);
+        }
+    }
+
+    /// The wire and the end by which a node reaches its best next hop now.
+    pub(super) fn next_wire(&self, index: usize, to: usize) -> Option<(usize, usize)> {
+        let [best, _] = self.next_hops(index, to);
+        best.and_then(|link| self.nodes[index].links.get(&link).copied())
+    }
+
+    fn next_hops(&self, index: usize, to: usize) -> [Option<LinkId>; 2] {
+        let hops = self.nodes[index].engine.as_ref().map(|engine| Engine::next_hops(engine, &self.keys[to]));
+        hops.unwrap_or_default().map(|hop| hop.map(|(link, _)| link))
+    }
+
+    /// The node at the other end of a wire that is up at both, and does as it should.
+    pub(super) fn across(&self, wire: usize, end: usize) -> Option<usize> {
+        let ends = &self.wires[wire].ends;
+        let other = ends[1 - end].node;
+        (ends[0].up && ends[1].up && self.hostile[other].is_none()).then_some(other)
+    }
+
+    /// Follows the way from a node whose next hop is new.
+    fn follow(&mut self, index: usize, to: usize) {
+        if self.hostile[index].is_some() {
+            return;
+        }
+        self.routes.followed += 1;
+        let mut at = index;
+        for _ in 0..self.nodes.len() {
+            let next = self.routes.next(at, to).and_then(|(wire, end)| self.across(wire, end));
+            match next {
+                Some(next) if next == index => return self.found_loop(index, to, "best"),
+                Some(next) if next != to => at = next,
+                Some(_) | None => break,
+            }
+        }
+        if self.nodes.len() <= 32 || self.routes.installed.is_multiple_of(SECONDS_EVERY) {
+            self.follow_all(index, to);
+        }
+    }
+
+    /// Follows both next hops of every node on the way: a parcel takes either.
+    fn follow_all(&mut self, index: usize, to: usize) {
+        self.routes.followed_all += 1;
+        let (mut seen, mut open) = (vec![false; self.nodes.len()], vec![index]);
+        while let Some(at) = open.pop() {
+            for link in self.next_hops(at, to).into_iter().flatten() {
+                let wire = self.nodes[at].links.get(&link).copied();
+                let next = wire.and_then(|(wire, end)| self.across(wire, end));
+                let Some(next) = next.filter(|next| *next != to) else { continue };
+                if next == index {
+                    return self.found_loop(index, to, "second");
+                }
+                if !std::mem::replace(&mut seen[next], true) {
+                    open.push(next);
+                }
+            }
+        }
+    }
+
+    fn found_loop(&mut self, index: usize, to: usize, over: &str) {
+        let mut way = vec![index];
+        while let Some((wire, end)) = way.last().and_then(|at| self.routes.next(*at, to))
+            && let Some(next) = self.across(wire, end)
+            && way.len() <= self.nodes.len()
+        {
+            let again = way.contains(&next);
+            way.push(next);
+            if again || next == to {
+                break;
+            }
+        }
+        let what = format!("what node {index} sends to node {to} over {over} next hops comes back; the best: {way:?}");
+        self.trace.tell(self.now, index, || what.clone());
+        self.routes.violate(self.now, what);
+    }
+}
