@@ -48,7 +48,7 @@ pub(crate) enum Event {
     /// Some parcel's lifetime may have ended.
     Tick,
     /// A neighbour brings a parcel for somebody else.
-    Arrived { from: PeerKey, passage: Passage },
+    Arrived { from: PeerKey, passage: Box<Passage> },
     /// The answer to [`Effect::Route`].
     Next { no: RelayNo, next: Option<PeerKey> },
     /// The next hop has read it to its last byte.
@@ -134,7 +134,7 @@ impl State {
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
         match event {
             Event::Tick => self.on_tick(now),
-            Event::Arrived { from, passage } => self.on_arrived(now, from, passage),
+            Event::Arrived { from, passage } => self.on_arrived(now, from, *passage),
             Event::Next { no, next } => self.on_next(now, no, next),
             Event::Got(no) => self.on_got(no),
             Event::Lost(no) => self.try_another(no),

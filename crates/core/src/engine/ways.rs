@@ -422,6 +422,6 @@ impl<S: Sealer> Engine<S> {
 
     /// Carries on what is for somebody else.
     pub(super) fn carry(&mut self, now: Moment, from: PeerKey, passage: crate::wire::Passage) {
-        self.relay.handle(now.mono, relay::Event::Arrived { from, passage });
+        self.relay.handle(now.mono, relay::Event::Arrived { from, passage: Box::new(passage) });
     }
 }

@@ -59,7 +59,7 @@ impl Bench {
         self.attempts += 1;
         let passage = parcel(class, self.attempts, bytes, 60);
         let id = passage.id;
-        self.handle(Event::Arrived { from, passage });
+        self.handle(Event::Arrived { from, passage: passage.into() });
         id
     }
 }
@@ -68,7 +68,7 @@ impl Bench {
 fn a_parcel_goes_on_as_it_came_with_one_link_and_the_time_held_taken_off() {
     let mut bench = Bench::new(1 << 20, &[key(2)]);
     let passage = parcel(Class::Normal, 1, 100, 60);
-    bench.handle(Event::Arrived { from: key(1), passage: passage.clone() });
+    bench.handle(Event::Arrived { from: key(1), passage: passage.clone().into() });
     let onward = Passage::decode(bench.sent[0].2.clone()).unwrap();
     assert_eq!((onward.id, onward.ttl, onward.left_seconds), (passage.id, MAX_HOPS - 1, 60));
     bench.now = bench.now + Duration::from_secs(7);
@@ -89,9 +89,9 @@ fn what_cannot_go_on_is_given_back_with_the_reason() {
     bench.bring(key(1), Class::Normal, 100);
     let mut worn = parcel(Class::Normal, 90, 100, 60);
     worn.ttl = 1;
-    bench.handle(Event::Arrived { from: key(1), passage: worn });
-    bench.handle(Event::Arrived { from: key(1), passage: parcel(Class::Normal, 91, 100, 0) });
-    bench.handle(Event::Arrived { from: key(1), passage: parcel(Class::Normal, 92, 100, 3) });
+    bench.handle(Event::Arrived { from: key(1), passage: worn.into() });
+    bench.handle(Event::Arrived { from: key(1), passage: parcel(Class::Normal, 91, 100, 0).into() });
+    bench.handle(Event::Arrived { from: key(1), passage: parcel(Class::Normal, 92, 100, 3).into() });
     let reasons: Vec<_> = bench.refused.iter().map(|(_, reason)| *reason).collect();
     assert_eq!(reasons, [RefusedReason::NoRoute, RefusedReason::Hops, RefusedReason::Expired, RefusedReason::NoRoute]);
     assert!(bench.sent.is_empty());
@@ -101,7 +101,7 @@ fn what_cannot_go_on_is_given_back_with_the_reason() {
 #[test]
 fn a_parcel_that_outlives_its_time_in_the_queue_is_withdrawn() {
     let mut bench = Bench::new(1 << 20, &[key(2)]);
-    bench.handle(Event::Arrived { from: key(1), passage: parcel(Class::Bulk, 1, 100, 3) });
+    bench.handle(Event::Arrived { from: key(1), passage: parcel(Class::Bulk, 1, 100, 3).into() });
     let due = bench.relay.next_deadline().unwrap();
     assert_eq!(due, bench.now + Duration::from_secs(3));
     bench.now = due;
@@ -137,7 +137,7 @@ fn a_parcel_that_comes_again_is_left_out_and_one_that_went_round_is_given_back()
     let mut bench = Bench::new(1 << 20, &[key(2)]);
     let passage = parcel(Class::Normal, 1, 100, 60);
     for from in [key(1), key(1), key(3)] {
-        bench.handle(Event::Arrived { from, passage: passage.clone() });
+        bench.handle(Event::Arrived { from, passage: passage.clone().into() });
     }
     assert_eq!(bench.sent.len(), 1);
     assert_eq!(bench.refused, [(key(3), RefusedReason::NoRoute)]);
