@@ -206,7 +206,7 @@ impl Application {
             match next(&mut stream).await? {
                 Event::Message { message, .. } => self.show(&message)?,
                 Event::Lagged { missed } => bail!("the client missed {missed} messages"),
-                Event::State { .. } | Event::Peer { .. } => {}
+                Event::State { .. } | Event::Peer { .. } | Event::Topology { .. } => {}
             }
         }
     }
@@ -267,7 +267,7 @@ impl Application {
                     self.lock().told = Some(at);
                 }
                 Event::Lagged { .. } => self.ask(client).await?,
-                Event::Message { .. } | Event::Peer { .. } => {}
+                Event::Message { .. } | Event::Peer { .. } | Event::Topology { .. } => {}
             }
         }
     }
