@@ -115,10 +115,11 @@ impl Quic {
         let mut transport = quic::tokio::Transport::new(config);
         transport.listen_on(ListenerId::next(), udp_address(SocketAddr::new(from, 0)))?;
         let listening = poll_fn(|cx| Pin::new(&mut transport).poll(cx));
-        match listening.await {
-            TransportEvent::NewAddress { .. } => Ok(Self { transport }),
-            other => bail!("no UDP socket on {from}: {other:?}"),
+        let heard = listening.await;
+        if !matches!(heard, TransportEvent::NewAddress { .. }) {
+            bail!("no UDP socket on {from}: {heard:?}");
         }
+        Ok(Self { transport })
     }
 
     /// Connects; the connection keeps the socket.

@@ -126,7 +126,7 @@ async fn push_all(attacker: &Attacker, connection: &Connection, push: &[u8]) {
         attacker.on_tried();
         if stream.write_all(push).await.is_ok() && stream.close().await.is_ok() {
             // It ends when the other end has read it.
-            stream.read(&mut [0]).await.ok();
+            stream.read_exact(&mut [0]).await.ok();
         }
     }
 }
