@@ -229,3 +229,75 @@ impl RouteUpdate {
         Some(Self { index, cost, hops, chain: ChainValue(array(&update.chain)?), named })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    fn update(index: u16) -> RouteUpdate {
+        let named = Named {
+            to: RoutingId([1; 16]),
+            version: Version { boot: u64::MAX, seq: u64::MAX },
+            hash: AnnouncementHash([2; 16]),
+            age_s: u32::MAX,
+            follows: true,
+        };
+        RouteUpdate { index, cost: 254, hops: 32, chain: ChainValue([3; 16]), named: Some(named) }
+    }
+
+    fn encoded(frame: &Routing) -> Bytes {
+        let mut out = BytesMut::new();
+        frame.encode_body(&mut out);
+        out.freeze()
+    }
+
+    #[test]
+    fn the_largest_frames_fit_and_survive() {
+        let updates = (0..MAX_UPDATES as u16).map(|index| update(index + 3_900)).collect();
+        let request = SeqRequest { to: RoutingId([1; 16]), version: Version { boot: 1, seq: 2 }, ttl: 32 };
+        for frame in [
+            Routing::Updates { restart: true, updates },
+            Routing::Updates { restart: false, updates: vec![RouteUpdate::retraction(4_095)] },
+            Routing::WantAnnouncements(vec![AnnouncementHash([4; 16]); MAX_WANTED]),
+            Routing::Announcement(Bytes::from(vec![5; MAX_ANNOUNCEMENT_BYTES])),
+            Routing::SeqRequest(request),
+            Routing::Digest { digest: [6; 16], count: 4_096 },
+            Routing::WantRoutes,
+        ] {
+            let body = encoded(&frame);
+            assert!(body.len() <= crate::wire::MAX_FRAME_BYTES - crate::wire::FRAME_HEADER_BYTES, "{}", body.len());
+            assert_eq!(Routing::decode(frame.kind(), &body), Some(frame));
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_limit_is_malformed() {
+        let good = update(1).to_proto();
+        let cases: [fn(&mut proto::RouteUpdate); 8] = [
+            |update| update.index = 4_096,
+            |update| update.cost = 256,
+            |update| update.cost = 255,
+            |update| update.hops = 33,
+            |update| update.chain = Bytes::from_static(&[0; 15]),
+            |update| update.to = Bytes::new(),
+            |update| update.announcement = Bytes::from_static(&[0; 17]),
+            |update| update.announcement = Bytes::from_static(&[0; 200]),
+        ];
+        let body = |updates| Bytes::from(proto::RouteUpdates { restart: false, updates }.encode_to_vec());
+        assert!(Routing::decode(kind::UPDATES, &body(vec![good.clone()])).is_some());
+        for (number, change) in cases.iter().enumerate() {
+            let mut bad = good.clone();
+            change(&mut bad);
+            assert_eq!(Routing::decode(kind::UPDATES, &body(vec![bad])), None, "case {number}");
+        }
+        assert_eq!(Routing::decode(kind::UPDATES, &body(vec![good; MAX_UPDATES + 1])), None);
+        let wants = encoded(&Routing::WantAnnouncements(vec![AnnouncementHash([4; 16]); MAX_WANTED + 1]));
+        assert_eq!(Routing::decode(kind::WANT_ANNOUNCEMENTS, &wants), None);
+        let long = encoded(&Routing::Announcement(Bytes::from(vec![5; MAX_ANNOUNCEMENT_BYTES + 1])));
+        assert_eq!(Routing::decode(kind::ANNOUNCEMENT, &long), None);
+        let request = SeqRequest { to: RoutingId([1; 16]), version: Version { boot: 1, seq: 2 }, ttl: 33 };
+        assert_eq!(Routing::decode(kind::SEQ_REQUEST, &encoded(&Routing::SeqRequest(request))), None);
+    }
+}

@@ -106,11 +106,15 @@ fn a_way_that_comes_and_goes_is_told() {
     net.seconds(5);
     let (middle, far) = (net.nodes[1].key(), net.nodes[2].key());
     let ways = |net: &Net| -> Vec<_> {
-        let of_far = net.nodes[0].app.events.iter().filter_map(|event| match event {
-            Event::Route { peer, way } if *peer == far => Some(way.map(|way| (way.next, way.hops))),
-            _ => None,
-        });
-        of_far.collect()
+        let mut of_far = Vec::new();
+        for event in &net.nodes[0].app.events {
+            if let Event::Route { peer, way } = event
+                && *peer == far
+            {
+                of_far.push(way.map(|way| (way.next, way.hops)));
+            }
+        }
+        of_far
     };
     assert_eq!(ways(&net), [Some((middle, 2))]);
     net.part(1, 2);
