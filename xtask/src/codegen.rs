@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 /// File in docs/spec, generated package, the module that owns it.
-const OUTPUTS: [(&str, &str, &str); 2] = [
+const OUTPUTS: [(&str, &str, &str); 3] = [
     ("card.proto", "tidings.card.v1.rs", "crates/crypto/src/card/proto.rs"),
+    ("routing.proto", "tidings.routing.v1.rs", "crates/crypto/src/announcement/proto.rs"),
     ("wire.proto", "tidings.wire.v1.rs", "crates/core/src/wire/proto.rs"),
 ];
 

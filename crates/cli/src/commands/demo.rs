@@ -8,6 +8,7 @@ mod wiring;
 
 use clap::Args;
 use tidings_api::types::Exit;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -41,9 +42,14 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
             .prefix("tidings-demo-")
             .tempdir()
             .map_err(|error| member::broken(format!("there is no room for the nodes' directories: {error}")))?;
+        let mut terminated = signal(SignalKind::terminate())
+            .map_err(|error| member::broken(format!("signals cannot be received: {error}")))?;
+        let interrupted = || Failure::new(Exit::Other, "the demo was interrupted; its nodes are gone");
+        // Whatever ends the story drops the nodes, and their processes with them.
         let told = tokio::select! {
             told = story(context, arguments, root.path()) => told,
-            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Other, "the demo was interrupted; its nodes are gone")),
+            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+            _ = terminated.recv() => Err(interrupted()),
         };
         if arguments.keep {
             let kept = root.keep();
@@ -87,6 +93,6 @@ async fn start(teller: &story::Teller, plan: &Plan, root: &std::path::Path) -> R
     let reached = clock.elapsed();
     let links: Vec<String> = plan.links.iter().map(|(a, b)| format!("{}–{}", nodes[*a].name, nodes[*b].name)).collect();
     teller.tell_after(started, &format!("{} node processes are up, linked {}", nodes.len(), links.join(", ")))?;
-    teller.tell_after(reached, "later each reaches every other, over as many links as it takes")?;
+    teller.tell_after(reached, "until each reaches every other, over as many links as it takes")?;
     Ok(nodes)
 }

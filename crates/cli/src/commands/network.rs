@@ -55,7 +55,7 @@ fn human(out: &mut String, network: &Network) {
 }
 
 fn unknown() -> String {
-    "not known: too few nodes tell of their links".to_owned()
+    "not known: too few nodes have told of their links so far".to_owned()
 }
 
 #[cfg(test)]

@@ -108,3 +108,29 @@ pub(super) fn reopen(reopening: Reopening, reopened: mpsc::Sender<Reopened>) {
         let _ = reopened.send(result).await;
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_core::topology::Kind;
+    use tidings_crypto::Power;
+
+    use super::*;
+    use crate::config::Profile;
+    use crate::labels::Labels;
+
+    #[test]
+    fn the_engine_gets_what_was_configured_and_what_the_profile_stands_for() {
+        let mut config = Config::default();
+        config.topology = Kind::Star;
+        config.labels = Labels::new([("room", "kitchen")]).unwrap();
+        config.profile = Profile::Phone;
+        let engine = engine_config(&config);
+        assert_eq!((engine.topology.kind, engine.topology.tell_neighbours), (Kind::Star, false));
+        assert_eq!((engine.told.power, engine.told.labels), (Power::Battery, vec!["room=kitchen".to_owned()]));
+        assert_eq!(engine.relay.held_bytes, 4 << 20);
+        config.profile = Profile::Server;
+        let engine = engine_config(&config);
+        assert!(engine.topology.tell_neighbours);
+        assert_eq!((engine.told.power, engine.relay.held_bytes), (Power::Mains, 64 << 20));
+    }
+}
