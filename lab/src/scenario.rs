@@ -281,6 +281,8 @@ pub(crate) enum Conduct {
     Flooder,
     /// Sends altered parcels, and parcels in others' names.
     Forger,
+    /// Says of routes what is not so.
+    Liar,
 }
 
 /// What must hold, beyond the promise, which is always checked.
@@ -334,6 +336,7 @@ impl Conduct {
             Self::Replayer => "replayer",
             Self::Flooder => "flooder",
             Self::Forger => "forger",
+            Self::Liar => "liar",
         }
     }
 }
@@ -373,6 +376,10 @@ pub(crate) struct SimExpect {
     pub(crate) healed_within: Option<Span>,
     /// The most bytes of routing's frames per node and minute while everybody reaches everybody.
     pub(crate) quiet_bytes: Option<u64>,
+    /// What is said before counts for nothing.
+    pub(crate) quiet_after: Option<Span>,
+    /// The most frames with updates of a node that has no link to an end of a flapping link, in the median minute.
+    pub(crate) far_updates: Option<u64>,
     /// The most bytes of others' parcels that a relay may hold.
     pub(crate) held_bytes: Option<u64>,
     /// Jain's index over what is shown of each sender while messages are sent, at least.

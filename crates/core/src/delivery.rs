@@ -87,7 +87,7 @@ pub(crate) enum Event {
     Sent(OutParcelNo),
     Got(OutParcelNo),
     Lost(OutParcelNo),
-    Refused(OutParcelNo, RefusedReason),
+    Refused(OutParcelNo, RefusedReason, Refuser),
     Receipt(PeerKey, Receipt),
     FlowState(PeerKey, FlowStatement),
     Query(PeerKey, Vec<FlowId>),
@@ -219,6 +219,19 @@ struct Reach {
     /// After a `busy`, nothing goes to it before this.
     paused_until: Option<Instant>,
     pause: Duration,
+    /// After a `busy`, how many parcels may be on their way to it; one more with each receipt.
+    room: Option<usize>,
+    /// When it was last `busy`.
+    busy_at: Instant,
+}
+
+/// Who does not take a parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refuser {
+    /// Its recipient, a neighbour.
+    Recipient,
+    /// Somebody on the way, or the recipient through somebody on the way.
+    OnTheWay,
 }
 
 impl State {
@@ -268,7 +281,7 @@ impl State {
             Event::Sent(parcel) => self.on_sent(now, parcel),
             Event::Got(parcel) => self.on_got(now, parcel),
             Event::Lost(parcel) => self.on_lost(now, parcel),
-            Event::Refused(parcel, reason) => self.on_refused(now, parcel, reason),
+            Event::Refused(parcel, reason, by) => self.on_refused(now, parcel, reason, by),
             Event::Receipt(peer, receipt) => self.on_receipt(now, peer, &receipt),
             Event::FlowState(peer, statement) => self.on_flow_state(now, peer, &statement),
             Event::Query(peer, flows) => self.on_query(peer, &flows),

@@ -39,6 +39,8 @@ pub(crate) enum Rule {
     Plaintext,
     /// What is forwarded does not come back.
     Loop,
+    /// A message crosses at least the links of the shortest way.
+    Hops,
     /// What the scenario expects.
     Expectation,
 }
@@ -73,6 +75,7 @@ impl Rule {
             Self::StrangeState => "a client is told of its own messages only",
             Self::Plaintext => "no payload is seen in the clear between nodes",
             Self::Loop => "following next hops never comes back to a node",
+            Self::Hops => "a message is told to have crossed no fewer links than the shortest way has",
             Self::Expectation => "the scenario's expectations are met",
         }
     }

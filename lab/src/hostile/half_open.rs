@@ -17,8 +17,11 @@ use super::stream::{HEADER, line};
 const TCP_CONNECTIONS: usize = 1_200;
 /// Between two bytes of a handshake.
 const DRIBBLE: Duration = Duration::from_secs(1);
-/// QUIC handshakes begun each second, and at once.
-const QUIC_HANDSHAKES: (u32, usize) = (200, 2_000);
+/// QUIC handshakes begun each second. Each client sends its first flight again after 1, 3 and 7 s, and is a new one
+/// each time to a node that has given it up meanwhile.
+const QUIC_HANDSHAKES_PER_SECOND: u32 = 133;
+/// Handshakes at once.
+const QUIC_HANDSHAKES: usize = 2_000;
 /// Larger than any datagram of a handshake.
 const DATAGRAM_BYTES: usize = 2_048;
 
@@ -44,13 +47,12 @@ pub(super) async fn tcp(attacker: &Attacker) {
 
 /// Begins handshakes and never hears the answer: real clients whose datagrams go through sockets that read nothing.
 pub(super) async fn quic(attacker: &Arc<Attacker>) -> Result<()> {
-    let (rate, at_once) = QUIC_HANDSHAKES;
     let sink = Arc::new(UdpSocket::bind((source(0), 0)).await?);
     let to = sink.local_addr()?;
     let forwarding = tokio::spawn(forward(sink, Arc::clone(attacker)));
     let mut client = Quic::bind(source(0), &Keypair::generate_ed25519()).await?;
-    let places = Arc::new(tokio::sync::Semaphore::new(at_once));
-    let mut clock = tokio::time::interval(Duration::from_secs(1) / rate);
+    let places = Arc::new(tokio::sync::Semaphore::new(QUIC_HANDSHAKES));
+    let mut clock = tokio::time::interval(Duration::from_secs(1) / QUIC_HANDSHAKES_PER_SECOND);
     while !forwarding.is_finished() {
         clock.tick().await;
         let place = Arc::clone(&places).acquire_owned().await?;

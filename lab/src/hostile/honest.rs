@@ -1,4 +1,4 @@
-//! Honest nodes beside the attack: two that exchange messages with the attacked node, and newcomers.
+//! Honest nodes beside the attack: two that exchange messages with the attacked node and through it, and newcomers.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -54,18 +54,28 @@ impl Scene {
         let ben = neighbour(binary, &root.join("ben"), &options, &attacked, "tcp").await?;
         linked(&anna.client().await?, &attacked.peer, LINK_LIMIT).await.context("anna")?;
         linked(&ben.client().await?, &attacked.peer, LINK_LIMIT).await.context("ben")?;
+        // Once there is a route, and a card over it.
+        deliver(&anna.client().await?, &ben.peer).await.context("from anna to ben")?;
         Ok(Self { attacked, anna, ben, binary: binary.to_owned(), root: root.to_owned(), options })
     }
 
-    /// Sends messages to the attacked node and from it, one after the other each way, for so long.
+    /// Sends messages to the attacked node, from it and through it, one after the other each way, for so long.
     pub(super) async fn exchange(&self, time: Duration) -> Result<Seen> {
         let end = Instant::now() + time;
-        let (mut to, mut from) = (Seen::default(), Seen::default());
         let (anna, attacked) = (self.anna.client().await?, self.attacked.client().await?);
-        tokio::join!(talk(&anna, &self.attacked.peer, end, &mut to), talk(&attacked, &self.ben.peer, end, &mut from));
-        to.latencies.append(&mut from.latencies);
-        to.lost += from.lost;
-        Ok(to)
+        let mut ways = [(); 3].map(|()| Seen::default());
+        let [to, from, through] = &mut ways;
+        tokio::join!(
+            talk(&anna, &self.attacked.peer, end, to),
+            talk(&attacked, &self.ben.peer, end, from),
+            talk(&anna, &self.ben.peer, end, through),
+        );
+        let mut seen = Seen::default();
+        for way in ways {
+            seen.latencies.extend(way.latencies);
+            seen.lost += way.lost;
+        }
+        Ok(seen)
     }
 
     /// Starts newcomers one after the other for so long, over QUIC and TCP in turn, and times their way in.

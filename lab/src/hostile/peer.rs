@@ -35,6 +35,8 @@ pub(crate) struct HostilePeer {
 
 /// How long a lane that was turned away waits before it tries again.
 pub(super) const TURNED_AWAY: Duration = Duration::from_millis(500);
+/// The same for one that only wants a place: all lanes together then come 100 to 200 times a second.
+const PLACE_RETRY: Duration = Duration::from_secs(5);
 /// How much less of a processor the attacker gets than the nodes, as a niceness: a real one brings its own.
 const NICENESS: i32 = 10;
 /// Lanes of the attack with one identity, and of the one with many.
@@ -170,7 +172,7 @@ async fn occupy(attacker: &Attacker, lane: usize, keypair: Keypair) {
         if let Ok(connection) = attacker.connect(lane, over(lane), &keypair).await {
             links::hold(&connection, lane).await;
         }
-        tokio::time::sleep(TURNED_AWAY).await;
+        tokio::time::sleep(PLACE_RETRY).await;
     }
 }
 

@@ -129,6 +129,8 @@ impl Scenario {
             table.key("formed_within", expect.formed_within.map(span));
             table.key("healed_within", expect.healed_within.map(span));
             table.key("quiet_bytes", expect.quiet_bytes.map(|bytes| bytes.to_string()));
+            table.key("quiet_after", expect.quiet_after.map(span));
+            table.key("far_updates", expect.far_updates.map(|count| count.to_string()));
             table.key("held_bytes", expect.held_bytes.map(|bytes| bytes.to_string()));
             table.key("fairness", expect.fairness.map(|share| percent(share.0)));
         }

@@ -203,6 +203,7 @@ impl<S: LabSealer> World<S> {
     }
 
     fn on_received(&mut self, index: usize, batch: &InboxBatch) {
+        self.check_hops(index, &batch.sender, batch.hops);
         for (seq, encoded) in &batch.messages {
             let id = MessageId { flow: batch.flow, seq: *seq };
             match decode_content(encoded.clone()) {

@@ -35,6 +35,11 @@ impl<S: LabSealer> World<S> {
         if let Some(most) = expect.quiet_bytes.filter(|most| quiet > *most) {
             miss(format!("expected at most {most} bytes of routing per node and minute, got {quiet}"));
         }
+        if let (Some(most), Some(got)) = (expect.far_updates, self.far_updates())
+            && got > most
+        {
+            miss(format!("expected at most {most} updates a minute far from what flaps, got {got}"));
+        }
         if let Some(most) = expect.held_bytes.filter(|most| self.tally.held_bytes > *most) {
             miss(format!("expected at most {most} bytes held by a relay, got {}", self.tally.held_bytes));
         }

@@ -53,6 +53,8 @@ pub(crate) struct Tally {
     pub(crate) followed: u64,
     pub(crate) followed_all: u64,
     pub(crate) reached: Reached,
+    /// The most updates of a node far from all flapping links, in the median minute.
+    pub(crate) far_updates: Option<u64>,
     /// The most bytes of others' parcels that a relay held.
     pub(crate) held_bytes: u64,
     /// Parcels that relays carried, of those that went to another next hop, and those that were given back.
@@ -200,7 +202,10 @@ impl<S: LabSealer> World<S> {
             }
             FaultKind::Reset => self.sever(fault.road),
             FaultKind::Cut => self.cut(fault.road),
-            FaultKind::Flap => self.flap(number),
+            FaultKind::Flap => {
+                self.on_flapping(fault.road);
+                self.flap(number);
+            }
             FaultKind::Silent => self.silence(&fault),
             FaultKind::Worse => self.worsen(&fault),
             FaultKind::Split => fault.between.iter().for_each(|road| self.cut(*road)),

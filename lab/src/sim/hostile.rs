@@ -10,6 +10,7 @@ use tidings_core::interval::IntervalSet;
 use tidings_core::wire::{Clear, Content, Fragment, Frame, FrameDecoder, Parcel, Suite};
 
 use super::dice::Dice;
+use super::liar::Rumours;
 use super::node::LabSealer;
 use super::trace::Mark;
 use super::world::{Happening, World};
@@ -25,16 +26,19 @@ const PIECE: usize = 4_000;
 pub(super) struct Hostile {
     pub(super) conduct: Conduct,
     heard: Vec<Bytes>,
+    rumours: Rumours,
     dice: Dice,
 }
 
 impl Hostile {
     pub(super) fn new(conduct: Conduct, dice: Dice) -> Self {
-        Self { conduct, heard: Vec::new(), dice }
+        Self { conduct, heard: Vec::new(), rumours: Rumours::default(), dice }
     }
 
     fn hear(&mut self, bytes: &Bytes) {
-        if self.heard.len() < MEMORY {
+        if self.conduct == Conduct::Liar {
+            self.rumours.hear(bytes, &mut self.dice);
+        } else if self.heard.len() < MEMORY {
             self.heard.push(bytes.clone());
         } else {
             let at = self.dice.index(MEMORY);
@@ -51,6 +55,7 @@ impl Hostile {
             }
             Conduct::Flooder => self.flood(),
             Conduct::Forger => self.forge().unwrap_or_default(),
+            Conduct::Liar => self.rumours.lie(&mut self.dice).unwrap_or_default(),
         }
     }
 
@@ -141,7 +146,7 @@ impl<S: LabSealer> World<S> {
         let Some(hostile) = &mut self.hostile[index] else { return };
         let pause = match hostile.conduct {
             Conduct::Flooder => hostile.dice.below(20_000),
-            Conduct::Replayer | Conduct::Forger => hostile.dice.below(400_000),
+            Conduct::Replayer | Conduct::Forger | Conduct::Liar => hostile.dice.below(400_000),
         };
         if !links.is_empty() {
             let (link, bytes) = (links[hostile.dice.index(links.len())], hostile.invent());

@@ -44,6 +44,8 @@ pub(super) struct Reach {
     pub(super) reached: Reached,
     /// Nobody looks again before.
     look_at: u64,
+    /// What routing says before does not count as quiet.
+    quiet_from: Option<u64>,
     /// Since when it is whole, and what routing had said by then.
     whole: Option<(u64, u64)>,
     /// The last disturbance.
@@ -68,10 +70,11 @@ pub(super) enum Disturbance {
 }
 
 impl Reach {
-    pub(super) fn new(nodes: usize, now: u64) -> Self {
+    pub(super) fn new(nodes: usize, now: u64, quiet_from: Option<u64>) -> Self {
         Self {
             reached: Reached::default(),
             look_at: now,
+            quiet_from,
             whole: None,
             disturbed_at: now,
             lost: false,
@@ -86,6 +89,15 @@ impl Reach {
     /// The ways to a destination have changed.
     pub(super) fn mark(&mut self, to: usize) {
         self.open[to] = true;
+    }
+
+    /// Forgets what was said so far, if from now on it is to be quiet.
+    fn begin_quiet(&mut self, now: u64, said: u64) {
+        if self.quiet_from.is_some_and(|from| from <= now) {
+            self.quiet_from = None;
+            (self.reached.quiet_bytes, self.reached.quiet_node_micros) = (0, 0);
+            self.whole = self.whole.map(|_| (now, said));
+        }
     }
 
     /// Adds up what was said since the network became whole.
@@ -111,6 +123,7 @@ impl<S: LabSealer> World<S> {
 
     /// Looks whether the network is whole, if that is not known and enough time has passed.
     pub(super) fn look(&mut self) {
+        self.reach.begin_quiet(self.now, self.tally.routing_bytes);
         if self.reach.whole.is_some() && !self.reach.open.contains(&true) || self.now < self.reach.look_at {
             return;
         }

@@ -18,7 +18,7 @@ use super::run::{Hashes, How, Outcome, SEEDED, run};
 use super::traffic::frame_kind;
 use crate::checker::percentile;
 use crate::log::Line;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, ClassName, Scenario};
 
 /// Where scenarios stand, seen from the root of the source tree.
 const SCENARIOS: &str = "lab/scenarios";
@@ -74,6 +74,8 @@ pub(crate) struct Summary {
     unequal: Vec<(String, u64)>,
     with_database: u64,
     compared: u64,
+    /// From acceptance to the first showing, in microseconds, by class.
+    latencies: BTreeMap<ClassName, Vec<u64>>,
 }
 
 impl Sim {
@@ -223,6 +225,9 @@ impl Summary {
         self.simulated += simulated;
         self.took += took;
         self.tally.add(tally);
+        for (class, latencies) in figures.latencies {
+            self.latencies.entry(class).or_default().extend(latencies);
+        }
     }
 
     fn is_well(&self) -> bool {
@@ -268,6 +273,9 @@ impl Summary {
                 "built without the feature seeded: keys and ciphertexts of the real sealer differ from run to run"
             );
         }
+        for (class, latencies) in &self.latencies {
+            println!("{} messages shown after: {}", class.name(), quantiles(latencies).unwrap_or_default());
+        }
         self.print_routing();
         println!("checks {}", self.checks);
         if self.with_database > 0 {
@@ -311,6 +319,9 @@ impl Summary {
             tally.routing_bytes as f64 / node_minutes.max(1e-9),
             reached.quiet_bytes_per_minute(),
         );
+        if let Some(updates) = tally.far_updates {
+            println!("updates a minute far from what flaps: {updates}");
+        }
         println!(
             "parcels relayed {}, tried another way {}, given back {}; held by a relay at most {} bytes; frames dropped {}",
             tally.relayed, tally.rerouted, tally.given_back, tally.held_bytes, tally.frames_dropped,
@@ -360,6 +371,7 @@ impl Tally {
         self.followed_all += other.followed_all;
         self.reached.add(other.reached);
         self.held_bytes = self.held_bytes.max(other.held_bytes);
+        self.far_updates = self.far_updates.max(other.far_updates);
         self.relayed += other.relayed;
         self.rerouted += other.rerouted;
         self.given_back += other.given_back;

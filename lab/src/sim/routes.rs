@@ -3,7 +3,7 @@
 //! Each time a node's next hop changes, the way from it is followed over the links that are up at both ends. If that
 //! comes back to the node, a parcel could go round: routing promises that it never does, not even for a moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use tidings_core::Engine;
 use tidings_core::ids::LinkId;
@@ -32,7 +32,9 @@ pub(super) struct Routes {
     pub(super) followed_all: u64,
     /// When a next hop changed last.
     pub(super) changed_at: u64,
-    pub(super) loops: Vec<Violation>,
+    pub(super) violations: Vec<Violation>,
+    /// By node: how many links its shortest ways to the others have, once somebody asks.
+    shortest: HashMap<usize, Vec<u32>>,
 }
 
 impl Routes {
@@ -45,7 +47,8 @@ impl Routes {
             followed: 0,
             followed_all: 0,
             changed_at: 0,
-            loops: Vec::new(),
+            violations: Vec::new(),
+            shortest: HashMap::new(),
         }
     }
 
@@ -70,9 +73,9 @@ impl Routes {
         (0..self.nodes).for_each(|to| self.set(node, to, None));
     }
 
-    fn violate(&mut self, at: u64, what: String) {
-        if self.loops.len() < MAX_VIOLATIONS {
-            self.loops.push(Violation { rule: Rule::Loop, at, what });
+    fn violate(&mut self, rule: Rule, at: u64, what: String) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(Violation { rule, at, what });
         }
     }
 }
@@ -162,6 +165,38 @@ impl<S: LabSealer> World<S> {
         }
         let what = format!("what node {index} sends to node {to} over {over} next hops comes back; the best: {way:?}");
         self.trace.tell(self.now, index, || what.clone());
-        self.routes.violate(self.now, what);
+        self.routes.violate(Rule::Loop, self.now, what);
+    }
+}
+
+impl<S: LabSealer> World<S> {
+    /// What a node is told that a message crossed is no less than the shortest way, where nobody lies about that.
+    pub(super) fn check_hops(&mut self, index: usize, sender: &PeerKey, hops: u32) {
+        let Some(from) = self.routes.node(sender).filter(|_| self.tally.hostile == 0) else { return };
+        if !self.routes.shortest.contains_key(&from) {
+            let shortest = self.shortest_from(from);
+            self.routes.shortest.insert(from, shortest);
+        }
+        let shortest = self.routes.shortest.get(&from).map_or(0, |shortest| shortest[index]);
+        if hops < shortest {
+            let what =
+                format!("node {index} is told that a message of node {from} crossed {hops} links, not {shortest}");
+            self.routes.violate(Rule::Hops, self.now, what);
+        }
+    }
+
+    fn shortest_from(&self, from: usize) -> Vec<u32> {
+        let mut shortest = vec![u32::MAX; self.nodes.len()];
+        shortest[from] = 0;
+        let mut open = VecDeque::from([from]);
+        while let Some(at) = open.pop_front() {
+            for next in self.nodes[at].roads.iter().flat_map(|road| self.roads[*road].ends) {
+                if shortest[next] == u32::MAX {
+                    shortest[next] = shortest[at] + 1;
+                    open.push_back(next);
+                }
+            }
+        }
+        shortest
     }
 }

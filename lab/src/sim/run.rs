@@ -140,8 +140,9 @@ fn run_with<S: LabSealer>(scenario: Arc<Scenario>, seed: u64, how: &How) -> Outc
     if let Some(broken) = world.broken.take() {
         verdict.violations.insert(0, Violation { rule: Rule::Log, at: world.now, what: broken });
     }
-    verdict.violations.extend(std::mem::take(&mut world.routes.loops));
+    verdict.violations.extend(std::mem::take(&mut world.routes.violations));
     verdict.violations.extend(world.judge(&scenario.sim.expect));
+    world.tally.far_updates = world.far_updates();
     world.tally.reached = std::mem::take(&mut world.reach.reached);
     let Routes { installed, followed, followed_all, .. } = world.routes;
     (world.tally.installed, world.tally.followed, world.tally.followed_all) = (installed, followed, followed_all);

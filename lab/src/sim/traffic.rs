@@ -19,6 +19,8 @@ use crate::log::Entry;
 
 /// The kinds of frames with which routing talks; docs/spec/wire.md §2.
 const ROUTING_KINDS: RangeInclusive<u8> = 9..=14;
+/// The one that tells of routes.
+const UPDATES: u8 = 9;
 /// How long a dial that nobody answers takes to fail, in microseconds.
 const DIAL_TIME: u64 = 10_000_000;
 
@@ -102,6 +104,7 @@ impl<S: LabSealer> World<S> {
         });
         self.trace.written(&bytes);
         self.tally.count_frames(&bytes);
+        self.flaps.hear(self.now, index, frames(&bytes).filter(|(kind, _)| *kind == UPDATES).count());
         if contains_marker(&bytes) {
             self.write(None, Entry::Plaintext { place: format!("the wire of node {index}") });
         }

@@ -14,6 +14,7 @@ use super::client::{Client, Progress};
 use super::clock::Clock;
 use super::dice::{Dice, Purpose};
 use super::faults::{Fault, Tally};
+use super::flaps::Flaps;
 use super::hostile::Hostile;
 use super::node::{Disk, LabSealer, Node};
 use super::queue::Queue;
@@ -65,6 +66,7 @@ pub(super) struct World<S: LabSealer> {
     pub(super) tally: Tally,
     pub(super) routes: Routes,
     pub(super) reach: Reach,
+    pub(super) flaps: Flaps,
     pub(super) trace: Trace,
     pub(super) log: Vec<Line>,
     /// Reads cut what arrives at random places.
@@ -120,11 +122,13 @@ impl<S: LabSealer> World<S> {
             .enumerate()
             .map(|(index, roads)| new_node(&scenario, seed, index, &neighbours[index], roads))
             .collect();
+        let quiet_from = scenario.sim.expect.quiet_after.map(|after| BEGIN + after.micros());
         let keys: Vec<_> = nodes.iter().map(|node: &Node<S>| node.key).collect();
         Self {
             now: BEGIN,
             routes: Routes::new(&keys),
-            reach: Reach::new(count, BEGIN),
+            flaps: Flaps::new(count),
+            reach: Reach::new(count, BEGIN, quiet_from),
             keys,
             roads,
             wires: Vec::new(),

@@ -555,6 +555,7 @@ impl State {
         self.settle_parcels(now, receipt.flow, Settled::ByReceipt);
         self.end(now, receipt.flow, &lost, Ending::Failed(FailureCode::OutcomeUnknown));
         self.unwant(now, peer);
+        self.fill_room(now, peer);
         self.pump(now, peer);
     }
 

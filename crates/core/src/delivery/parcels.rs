@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidings_crypto::{PeerKey, SessionId};
 
-use super::{Effect, Moment, State, left_seconds};
+use super::{Effect, Moment, Refuser, State, left_seconds};
 use crate::class::{Class, lifetime_bucket};
 use crate::ids::{FlowId, OutParcelNo, Seq};
 use crate::interval::IntervalSet;
@@ -27,8 +27,11 @@ const EAGER_PARCELS: usize = 2;
 const MAX_TURNS: u64 = 4;
 /// The pause after a first `busy`; it doubles.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause after `busy` from the recipient itself.
+/// The longest pause after `busy` from the recipient itself, and from a relay, where there is room again soon.
 const MAX_PAUSE: Duration = Duration::from_mins(5);
+const MAX_RELAY_PAUSE: Duration = Duration::from_secs(2);
+/// How long after the last `busy` fewer parcels go at once.
+const BUSY_MEMORY: Duration = Duration::from_secs(10);
 /// Ciphertexts asked for at once.
 const LOAD_PAGE: usize = 16;
 
@@ -409,7 +412,13 @@ impl State {
     /// Sends a parcel, or finds that it has nothing left to carry or must be sealed anew.
     fn attempt(&mut self, now: Moment, no: OutParcelNo) {
         self.parcels.set_retry(no, None);
+        let has_room = self.has_room(now.mono, no);
         let Some(live) = self.parcels.live.get_mut(&no) else { return };
+        if !has_room {
+            live.stage = Stage::Idle;
+            let at = now.mono + self.jittered(BUSY_MEMORY);
+            return self.parcels.set_retry(no, Some(at));
+        }
         let Some(flow) = self.outgoing.flows.get(&live.flow) else { return };
         let outstanding = flow.outstanding(&live.seqs);
         if outstanding != live.seqs || live.turned >= MAX_TURNS {
@@ -481,6 +490,13 @@ impl State {
         }
     }
 
+    /// Sends what waits for the room that a receipt has made.
+    pub(super) fn fill_room(&mut self, now: Moment, peer: PeerKey) {
+        if self.reachable.get(&peer).is_some_and(|reach| reach.room.is_some()) {
+            self.resend_idle(now, peer);
+        }
+    }
+
     /// Sends again everything that waits for a path to a peer.
     pub(super) fn resend_idle(&mut self, now: Moment, peer: PeerKey) {
         if !self.can_send(now.mono, &peer) {
@@ -542,7 +558,8 @@ impl State {
         self.parcels.set_retry(no, Some(at));
     }
 
-    pub(super) fn on_refused(&mut self, now: Moment, no: OutParcelNo, reason: RefusedReason) {
+    pub(super) fn on_refused(&mut self, now: Moment, no: OutParcelNo, reason: RefusedReason, by: Refuser) {
+        let under_way = self.under_way(no);
         self.parcels.note(now, no, Step::Refused);
         self.on_lost(now, no);
         let Some(live) = self.parcels.live.get_mut(&no) else { return };
@@ -550,18 +567,61 @@ impl State {
         match reason {
             RefusedReason::Busy => {
                 live.attempts = live.attempts.saturating_sub(1);
-                let Some(pause) = self.reachable.get(&peer).map(|reach| reach.pause.max(MIN_PAUSE)) else { return };
-                let until = now.mono + self.jittered(pause);
-                if let Some(reach) = self.reachable.get_mut(&peer) {
-                    reach.paused_until = Some(until);
-                    reach.pause = (pause * 2).min(MAX_PAUSE);
-                }
+                self.on_busy(now, peer, by, under_way);
             }
             RefusedReason::TooBig => self.end(now, flow, &seqs, Ending::Failed(FailureCode::TooBig)),
             RefusedReason::NoRoute | RefusedReason::Expired | RefusedReason::Hops => {
                 let at = now.mono + self.jittered(self.config.retry_min);
                 self.parcels.set_retry(no, Some(at));
             }
+        }
+    }
+
+    /// There was no room for a parcel: nothing goes for a while, and then half as many at once. What else is refused
+    /// of those that had left before tells nothing new.
+    fn on_busy(&mut self, now: Moment, peer: PeerKey, by: Refuser, under_way: usize) {
+        let Some(reach) = self.reachable.get(&peer) else { return };
+        if reach.paused_until.is_some_and(|until| until > now.mono) {
+            return;
+        }
+        let pause = reach.pause.max(MIN_PAUSE);
+        let until = now.mono + self.jittered(pause);
+        let longest = match by {
+            Refuser::Recipient => MAX_PAUSE,
+            Refuser::OnTheWay => MAX_RELAY_PAUSE,
+        };
+        if let Some(reach) = self.reachable.get_mut(&peer) {
+            reach.paused_until = Some(until);
+            reach.pause = (pause * 2).min(longest);
+            reach.room = Some((under_way / 2).max(1));
+            reach.busy_at = now.mono;
+        }
+    }
+
+    /// How many parcels are on their way to a parcel's recipient.
+    fn under_way(&self, no: OutParcelNo) -> usize {
+        let Some(peer) = self.parcels.live.get(&no).map(|live| live.peer) else { return 0 };
+        let of_peer = self.parcels.of_peer(&self.outgoing.of_peer(&peer));
+        let left = |no: &OutParcelNo| {
+            self.parcels.live.get(no).is_some_and(|live| matches!(live.stage, Stage::Queued | Stage::Sent))
+        };
+        of_peer.into_iter().filter(left).count()
+    }
+
+    /// Whether one more parcel may be on its way to its recipient; what is `critical` always may.
+    fn has_room(&self, now: Instant, no: OutParcelNo) -> bool {
+        let Some(live) = self.parcels.live.get(&no) else { return false };
+        let reach = self.reachable.get(&live.peer).filter(|reach| now.since(reach.busy_at) < BUSY_MEMORY);
+        let Some(room) = reach.and_then(|reach| reach.room) else { return true };
+        let itself = usize::from(matches!(live.stage, Stage::Queued | Stage::Sent));
+        live.class == Class::Critical || self.under_way(no) < room + itself
+    }
+
+    /// A receipt came: there is room for one parcel more.
+    fn on_settled(&mut self, peer: PeerKey) {
+        if let Some(reach) = self.reachable.get_mut(&peer) {
+            reach.pause = Duration::ZERO;
+            reach.room = reach.room.map(|room| room + 1).filter(|room| *room < WINDOW[0]);
         }
     }
 
@@ -588,8 +648,8 @@ impl State {
                 let average = self.parcels.receipt_times.entry(live.peer).or_insert(sample);
                 *average = (*average * 7 + sample) / 8;
             }
-            if let Some(reach) = self.reachable.get_mut(&live.peer) {
-                reach.pause = Duration::ZERO;
+            if settled == Settled::ByReceipt {
+                self.on_settled(live.peer);
             }
             self.record(Record::ParcelDone { parcel: no });
         }

@@ -8,7 +8,7 @@ use tidings_crypto::{MAX_LABEL_BYTES, MAX_LABELS, PeerKey, RoutingId, Sealer, Si
 
 use super::Engine;
 use super::departures::{Departure, Load};
-use crate::delivery::{self, Moment};
+use crate::delivery::{self, Moment, Refuser};
 use crate::ids::LinkId;
 use crate::links;
 use crate::message::Refusal;
@@ -390,7 +390,8 @@ impl<S: Sealer> Engine<S> {
                 if reason == RefusedReason::Busy && by != peer {
                     self.avoid(now, by, peer.routing_id());
                 }
-                self.delivery.handle(now, delivery::Event::Refused(parcel, reason));
+                let by = if by == peer { Refuser::Recipient } else { Refuser::OnTheWay };
+                self.delivery.handle(now, delivery::Event::Refused(parcel, reason, by));
             }
             None => self.relay.handle(now.mono, relay::Event::Refused { by, parcel: id, reason }),
         }
