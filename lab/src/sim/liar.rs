@@ -24,14 +24,12 @@ impl Rumours {
         let mut decoder = FrameDecoder::default();
         decoder.push(bytes);
         while let Ok(Some((frame, ..))) = decoder.next_frame() {
-            match frame {
-                Frame::Routing(Routing::Updates { updates, .. }) => {
-                    for update in updates.into_iter().filter(|update| update.named.is_some()) {
-                        keep(&mut self.routes, update, dice);
-                    }
+            if let Frame::Routing(Routing::Updates { updates, .. }) = frame {
+                for update in updates.into_iter().filter(|update| update.named.is_some()) {
+                    keep(&mut self.routes, update, dice);
                 }
-                Frame::Routing(Routing::Announcement(bytes)) => keep(&mut self.announcements, bytes, dice),
-                _ => {}
+            } else if let Frame::Routing(Routing::Announcement(bytes)) = frame {
+                keep(&mut self.announcements, bytes, dice);
             }
         }
     }
