@@ -10,6 +10,7 @@ mod crash_point;
 mod directory;
 mod duration;
 mod failure;
+mod heap;
 mod output;
 
 use std::process::ExitCode;

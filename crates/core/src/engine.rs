@@ -34,8 +34,8 @@ use crate::record::{Contact, Invite, Record, Snapshot};
 use crate::relay;
 use crate::routing;
 use crate::sessions;
-use crate::topology::{self, Graph, Metrics};
 use crate::time::{AgeClock, Instant, Now};
+use crate::topology::{self, Graph, Metrics};
 use crate::trust;
 use crate::view::{AnnouncedView, Counters, DeliveryView, PeerView, View};
 
@@ -407,7 +407,8 @@ impl<S: Sealer> Engine<S> {
                 break;
             }
         }
-        self.unsettled = (self.routing.has_effects() || self.topology.has_effects() || self.ways.has_stranded()).then_some(now.mono);
+        self.unsettled =
+            (self.routing.has_effects() || self.topology.has_effects() || self.ways.has_stranded()).then_some(now.mono);
     }
 
     fn close_batch(&mut self, now: Moment) {

@@ -7,13 +7,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 /// A crate's directory, and what it may use of the others.
-const DRAWING: [(&str, &[&str]); 9] = [
+const DRAWING: [(&str, &[&str]); 10] = [
     ("crates/crypto", &[]),
     ("crates/core", &["tidings-crypto", "tidings-core"]),
     ("crates/store", &["tidings-crypto", "tidings-core"]),
     ("crates/tidings", &["tidings-crypto", "tidings-core", "tidings-store"]),
     ("crates/api", &["tidings"]),
-    ("crates/cli", &["tidings", "tidings-api"]),
+    ("crates/heap", &[]),
+    ("crates/cli", &["tidings", "tidings-api", "tidings-heap"]),
     ("fuzz", &["tidings-crypto", "tidings-core"]),
     ("lab", &["tidings-crypto", "tidings-core", "tidings-store", "tidings", "tidings-api"]),
     ("xtask", &[]),
@@ -37,8 +38,8 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
         let path = root.join(directory).join("Cargo.toml");
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         found.extend(manifest(directory, allowed, &text));
-        if directory == LIFTED {
-            found.extend(lifted(&std::fs::read_to_string(root.join("Cargo.toml"))?, &text));
+        if LIFTED.contains(&directory) {
+            found.extend(lifted(directory, &std::fs::read_to_string(root.join("Cargo.toml"))?, &text));
         }
     }
     for package in PURE {
@@ -69,24 +70,24 @@ fn manifest(directory: &str, allowed: &[&str], text: &str) -> Vec<String> {
             }
         }
     }
-    if !text.contains("[lints]\nworkspace = true") && directory != LIFTED {
+    if !text.contains("[lints]\nworkspace = true") && !LIFTED.contains(&directory) {
         found.push(format!("{directory} does not take the workspace's lints"));
     }
     found
 }
 
-/// The crate that repeats the workspace's lints, since one of its files may contain what `forbid` would not let it.
-const LIFTED: &str = "lab";
+/// The crates that repeat the workspace's lints, since one of their files may contain what `forbid` would not let it.
+const LIFTED: [&str; 2] = ["crates/heap", "lab"];
 
-/// The lints that it does not repeat as they are.
-fn lifted(workspace: &str, manifest: &str) -> Vec<String> {
+/// The lints that one of them does not repeat as they are.
+fn lifted(directory: &str, workspace: &str, manifest: &str) -> Vec<String> {
     let lints = workspace.split("[workspace.lints").skip(1).flat_map(|table| {
         let lines = table.lines().skip(1);
         lines.take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "))
     });
     let wanted = lints.map(|lint| lint.replace("unsafe_code = \"forbid\"", "unsafe_code = \"deny\""));
     let missing = wanted.filter(|lint| !manifest.lines().any(|line| line == lint));
-    missing.map(|lint| format!("{LIFTED} does not repeat the workspace's lint {lint}")).collect()
+    missing.map(|lint| format!("{directory} does not repeat the workspace's lint {lint}")).collect()
 }
 
 /// The names of all packages that are compiled into one, whatever its features.
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn a_lint_that_is_not_repeated_is_found() {
         let workspace = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"\n\n[other]\na = 1\n";
-        let found = lifted(workspace, "[lints.rust]\nunsafe_code = \"deny\"\n");
+        let found = lifted("lab", workspace, "[lints.rust]\nunsafe_code = \"deny\"\n");
         assert_eq!(found, ["lab does not repeat the workspace's lint missing_docs = \"warn\""]);
     }
 

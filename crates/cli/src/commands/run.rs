@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::heap;
 use crate::output::{self, Style, harmless_line};
 
 /// How long a node may take to stop before the program ends without it: what is accepted is on disk either way.
@@ -169,6 +170,7 @@ async fn serve(context: &Context, config: Config) -> Result<Exit, Failure> {
     };
     announce(context, &node, &server).await?;
     tokio::select! {
+        () = heap::tend() => {}
         () = stop.arrived() => output::remark("stopping …"),
         () = node.stopped() => {}
     }

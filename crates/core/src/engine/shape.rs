@@ -108,9 +108,8 @@ impl<S: Sealer> Engine<S> {
     /// Tells the links whether anybody wants one to a peer.
     fn want(&mut self, now: Moment, peer: PeerKey) {
         let wants = &self.wants;
-        let wanted = wants.by_delivery.contains(&peer)
-            || wants.by_topology.contains(&peer)
-            || self.contacts.contains_key(&peer);
+        let wanted =
+            wants.by_delivery.contains(&peer) || wants.by_topology.contains(&peer) || self.contacts.contains_key(&peer);
         self.links.handle(now.mono, links::Event::Wanted { peer, wanted });
     }
 

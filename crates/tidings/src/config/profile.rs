@@ -99,7 +99,8 @@ pub struct Preset {
     /// Silence after which a QUIC connection counts as lost.
     pub transport_idle: Duration,
     /// The most connections that others have opened. One costs 39 KiB over TCP and 55 KiB over QUIC (measured, debug
-    /// build), and at most a QUIC receive window of 4 MiB when its peer floods it.
+    /// build), and at most a QUIC receive window of 1.25 MiB when its peer floods it. One network has at most half of
+    /// them.
     pub max_inbound: u32,
     /// Threads that run connections and link tasks. One moves about 300 MB/s.
     pub worker_threads: usize,
