@@ -18,8 +18,6 @@ pub enum Evidence {
     MalformedFrame,
     /// A parcel that cannot be read, or whose parts contradict one another.
     MalformedParcel,
-    /// A parcel for somebody else, from a node that does not know us as a relay.
-    WrongRecipient,
     /// A parcel that nothing here opens.
     CannotOpen,
     /// A parcel whose plaintext contradicts its clear header or its session.

@@ -90,7 +90,6 @@ pub(super) fn evidence_name(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::MalformedFrame => "malformed_frame",
         Evidence::MalformedParcel => "malformed_parcel",
-        Evidence::WrongRecipient => "wrong_recipient",
         Evidence::CannotOpen => "cannot_open",
         Evidence::Forged => "forged",
         Evidence::BadCard => "bad_card",

@@ -30,7 +30,7 @@ impl<S: Sealer> Engine<S> {
 
     pub(super) fn on_parcel(&mut self, now: Moment, link: LinkId, neighbour: PeerKey, bytes: Bytes) {
         self.parcels_received += 1;
-        let Ok(passage) = Passage::decode(bytes) else {
+        let Some(passage) = Passage::decode(bytes).ok().filter(|passage| passage.ttl <= MAX_HOPS) else {
             self.misconduct(neighbour, Evidence::MalformedParcel);
             return;
         };
@@ -38,15 +38,21 @@ impl<S: Sealer> Engine<S> {
             self.carry(now, neighbour, passage);
             return;
         }
-        let crossed = passage.ttl;
+        let ttl = passage.ttl;
         let Ok(parcel) = passage.open() else {
             self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
             // Who carries it for others does not look into it.
-            if crossed >= MAX_HOPS {
+            if ttl >= MAX_HOPS {
                 self.misconduct(neighbour, Evidence::MalformedParcel);
             }
             return;
         };
+        let (Suite::ReceiptKey { sender, .. } | Suite::Session(Clear { sender, .. })) = &parcel.suite;
+        // Whoever carries takes one off.
+        if parcel.ttl >= MAX_HOPS && *sender != neighbour {
+            self.failed(now, neighbour, parcel.ttl, Evidence::Forged);
+            return;
+        }
         match &parcel.suite {
             Suite::ReceiptKey { sender, key } => {
                 if !self.trust.admit(neighbour, Cost::Probe, now.mono) {
@@ -57,10 +63,8 @@ impl<S: Sealer> Engine<S> {
                         self.records.extend(session.map(Record::Session));
                         self.on_controls(now, *sender, controls);
                     }
-                    Err(Unopened::Forged) => self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::Forged),
-                    Err(Unopened::CannotOpen) => {
-                        self.failed(now, neighbour, (*sender, parcel.ttl), Evidence::CannotOpen)
-                    }
+                    Err(Unopened::Forged) => self.failed(now, neighbour, parcel.ttl, Evidence::Forged),
+                    Err(Unopened::CannotOpen) => self.failed(now, neighbour, parcel.ttl, Evidence::CannotOpen),
                 }
             }
             Suite::Session(clear) => self.on_session_parcel(now, link, neighbour, &parcel, clear),
@@ -94,24 +98,23 @@ impl<S: Sealer> Engine<S> {
         }
         match self.sessions.open(clear, &parcel.body, now.age) {
             Ok(opened) => self.on_opened(now, parcel, clear, opened),
-            Err(Unopened::Forged) => self.failed(now, neighbour, (clear.sender, parcel.ttl), Evidence::Forged),
+            Err(Unopened::Forged) => self.failed(now, neighbour, parcel.ttl, Evidence::Forged),
             // A receipt in a session is sent again when its link ends, and may have been opened before that.
             Err(Unopened::CannotOpen) if clear.content.is_none() && !begins => {
                 self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
             }
             Err(Unopened::CannotOpen) => {
-                self.failed(now, neighbour, (clear.sender, parcel.ttl), Evidence::CannotOpen);
+                self.failed(now, neighbour, parcel.ttl, Evidence::CannotOpen);
                 self.tell_cannot_open(now, parcel.id, clear, !begins);
             }
         }
     }
 
     /// An open that failed costs its bringer more than one that did not. Who carries what others have sealed cannot
-    /// know what is in it, and what it says of its sender is not proven: it is evidence only against a neighbour that
-    /// names itself and says that it has crossed no link before this one.
-    fn failed(&mut self, now: Moment, neighbour: PeerKey, (sender, ttl): (PeerKey, u32), evidence: Evidence) {
+    /// know what is in it: it is evidence only against a neighbour that says that it has crossed no link before.
+    fn failed(&mut self, now: Moment, neighbour: PeerKey, ttl: u32, evidence: Evidence) {
         self.trust.charge(neighbour, Cost::FailedOpen, now.mono);
-        if sender == neighbour && ttl >= MAX_HOPS {
+        if ttl >= MAX_HOPS {
             self.misconduct(neighbour, evidence);
         }
     }

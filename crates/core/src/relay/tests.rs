@@ -142,6 +142,7 @@ fn a_parcel_that_comes_again_is_left_out_and_one_that_went_round_is_given_back()
     assert_eq!(bench.sent.len(), 1);
     assert_eq!(bench.refused, [(key(3), RefusedReason::NoRoute)]);
     bench.now = bench.now + REMEMBERED;
+    bench.attempts = 100;
     bench.bring(key(1), Class::Normal, 100);
     bench.handle(Event::Arrived { from: key(3), passage: passage.into() });
     assert_eq!(bench.sent.len(), 3, "forgotten by then");
