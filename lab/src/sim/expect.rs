@@ -1,12 +1,12 @@
 //! What a scenario expects of the simulated network itself; docs/spec/scenario.md §7.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::node::LabSealer;
 use super::world::World;
 use crate::checker::{Rule, Violation, percentile};
 use crate::log::{Entry, Line};
-use crate::scenario::SimExpect;
+use crate::scenario::{ClassName, SimExpect};
 
 impl<S: LabSealer> World<S> {
     /// What is not as expected.
@@ -53,18 +53,33 @@ impl<S: LabSealer> World<S> {
     }
 }
 
-/// Jain's index over what was shown of each sender while messages were sent, in millionths.
+/// Jain's index over what was shown of each sender while messages were sent, in millionths: that of the class in which
+/// it is lowest, of those that several nodes send in.
 pub(super) fn fairness(log: &[Line]) -> u64 {
-    let mut shown: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut classes: BTreeMap<ClassName, BTreeMap<u32, u128>> = BTreeMap::new();
+    let mut sent = HashMap::new();
     for line in log {
         match (&line.entry, line.node) {
-            (Entry::Submit { .. }, Some(node)) => _ = shown.entry(node).or_default(),
-            (Entry::Shown { from, .. }, _) => *shown.entry(*from).or_default() += 1,
+            (Entry::Submit { messages, .. }, Some(node)) => {
+                for message in messages {
+                    sent.insert(message.hash, (message.class, node));
+                    classes.entry(message.class).or_default().entry(node).or_default();
+                }
+            }
+            (Entry::Shown { hash, .. }, _) => {
+                if let Some((class, node)) = sent.remove(hash) {
+                    *classes.entry(class).or_default().entry(node).or_default() += 1;
+                }
+            }
             (Entry::Healed { .. }, _) => break,
             (_, _) => {}
         }
     }
-    let sum: u128 = shown.values().map(|count| u128::from(*count)).sum();
-    let squares: u128 = shown.values().map(|count| u128::from(*count).pow(2)).sum();
+    classes.values().filter(|senders| senders.len() > 1).map(jain).min().unwrap_or(1_000_000)
+}
+
+fn jain(shown: &BTreeMap<u32, u128>) -> u64 {
+    let sum: u128 = shown.values().sum();
+    let squares: u128 = shown.values().map(|count| count.pow(2)).sum();
     u64::try_from(sum.pow(2) * 1_000_000 / (squares * shown.len() as u128).max(1)).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidings_core::ids::{FlowId, MessageId};
 use tidings_core::trust::Evidence;
 
 use super::dice::{Dice, Purpose};
+use super::expect::fairness;
 use super::run::{How, run};
 use super::shrink::shrink;
 use super::wire::{Quality, Road};
 use crate::checker::Rule;
+use crate::log::{Entry, Hash, Id, Line, Submitted};
 use crate::scenario::{ClassName, Percent, Scenario, Span, load};
 
 /// A scenario of the tree.
@@ -64,6 +67,59 @@ fn clocks_that_jump() {
 #[test]
 fn neighbours_that_attack() {
     keeps_the_promise("hostile-neighbour", &[1, 2]);
+}
+
+#[test]
+fn ten_in_a_line() {
+    keeps_the_promise("line-of-ten", &[1]);
+}
+
+#[test]
+fn islands_that_are_cut_apart() {
+    keeps_the_promise("islands", &[1]);
+}
+
+#[test]
+fn a_mesh_that_loses_much() {
+    keeps_the_promise("lossy-mesh-40", &[1]);
+}
+
+#[test]
+fn nodes_that_lie_about_routes() {
+    keeps_the_promise("liars", &[1]);
+}
+
+#[test]
+fn a_link_that_flaps() {
+    keeps_the_promise("one-link-flaps", &[1]);
+}
+
+#[test]
+fn every_next_hop_is_followed_and_the_network_found_whole() {
+    let tally = run(&scenario("line-of-ten"), 1, &How::default()).tally;
+    assert!(tally.installed >= 90, "ten nodes have nine routes each: {}", tally.installed);
+    assert_eq!((tally.followed, tally.followed_all), (tally.installed, tally.installed));
+    assert_eq!(tally.reached.formed.len(), 1);
+    assert!(tally.relayed > 0 && tally.routing_bytes > 0);
+}
+
+#[test]
+fn senders_are_treated_as_fairly_as_the_lowest_class_says() {
+    let line = |at, node, entry| Line { at, node: Some(node), entry };
+    let hash = |node: u32, number: u64| Hash::of(&[&node.to_be_bytes()[..], &number.to_be_bytes()].concat());
+    let mut log = Vec::new();
+    for (node, class, shown) in [(0, ClassName::Normal, 3), (1, ClassName::Normal, 1), (2, ClassName::Critical, 1)] {
+        let message =
+            |number| Submitted { to: 3, class, hash: hash(node, number), bytes: 64, lifetime_ms: 1_000, stream: None };
+        log.push(line(1, node, Entry::Submit { call: 1, messages: (0..4).map(message).collect(), repeats: None }));
+        for number in 0..shown {
+            let id = Id(MessageId { flow: FlowId([0; 8]), seq: number });
+            log.push(line(2, 3, Entry::Shown { id, from: node, hash: hash(node, number), stream: None }));
+        }
+    }
+    // (3 + 1)² / (2 · (9 + 1))
+    assert_eq!(fairness(&log), 800_000);
+    assert_eq!(fairness(&[]), 1_000_000);
 }
 
 #[test]
