@@ -37,7 +37,14 @@ impl State {
             return;
         }
         self.stats.digests_differed += 1;
-        if !std::mem::replace(&mut link.wants_all, true) {
+        self.ask_for_all_routes(id);
+    }
+
+    /// Asks a neighbour to begin anew; once until it does.
+    pub(super) fn ask_for_all_routes(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id)
+            && !std::mem::replace(&mut link.wants_all, true)
+        {
             self.send(id, Routing::WantRoutes);
         }
     }

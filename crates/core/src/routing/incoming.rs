@@ -45,10 +45,8 @@ impl State {
         let Some(link) = self.links.get(&id) else { return };
         let before = link.heard.get(&update.index).copied();
         let Some(named) = update.named.or(before.map(|before| before.named)) else {
-            // What was refused because a table was full is retracted or changed without its name.
-            if self.heard < MAX_HEARD {
-                self.misconduct(id, Evidence::ForgedRoute);
-            }
+            // A frame was left out where a queue was full, there or here: all is said anew.
+            self.ask_for_all_routes(id);
             return;
         };
         if before.is_none() && self.heard >= MAX_HEARD {

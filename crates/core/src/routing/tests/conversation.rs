@@ -142,11 +142,12 @@ fn a_differing_digest_brings_everything_again() {
 }
 
 #[test]
-fn a_route_without_a_name_is_evidence() {
+fn after_a_route_without_a_name_all_is_asked_for_anew() {
     let (mut solo, neighbour) = (Solo::new(), Peer::new(1));
     let link = solo.link(&neighbour);
     solo.updates(link, vec![RouteUpdate { named: None, ..update(9, &neighbour.sign(1, 1), 0) }]);
-    assert_eq!(solo.evidence(), [(neighbour.key(), Evidence::ForgedRoute)]);
+    assert!(solo.evidence().is_empty());
+    assert!(solo.sent(link).contains(&Routing::WantRoutes));
 }
 
 #[test]
