@@ -67,7 +67,8 @@ impl Hostile {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let binary = process::binary(self.tidings.clone())?;
         let attacks = if self.attack.is_empty() { Attack::value_variants() } else { &self.attack };
-        println!("memory, descriptors, threads: before / at the peak / 10 s after; latency: median / max");
+        let after = AFTER.as_secs();
+        println!("memory, descriptors, threads: before / at the peak / {after} s after; latency: median / max");
         let mut missed = Vec::new();
         for &attack in attacks {
             let mut measured = self.measure(&binary, attack).await.with_context(|| attack.name())?;
@@ -105,7 +106,7 @@ impl Hostile {
         tokio::time::sleep(AFTER).await;
         let lives = !scene.attacked.has_ended()? && scene.attacked.client().await?.node().await.is_ok();
         let after = if lives { Figures::of(process)? } else { Figures::default() };
-        Ok(Measured { before, peak, after, idle, attacked, tally, lives })
+        Ok(Measured { attack, before, peak, after, idle, attacked, tally, lives })
     }
 
     /// What the hostile peer did, and what honest nodes saw meanwhile.

@@ -25,6 +25,7 @@ pub mod relay;
 pub mod routing;
 mod sessions;
 pub mod time;
+mod timers;
 pub mod topology;
 pub mod trust;
 pub mod view;

@@ -26,7 +26,6 @@ mod rank;
 mod roads;
 #[cfg(test)]
 mod tests;
-mod timers;
 mod traffic;
 mod window;
 
@@ -43,13 +42,13 @@ pub(crate) use event::{Effect, Event, Token};
 use crate::class::Class;
 use crate::ids::{BatchNo, CommandId, DialId, LinkId};
 use crate::time::{Age, Instant};
+use crate::timers::Timers;
 use crate::view::LinkView;
 use admission::Refusals;
 use book::Book;
 use dialling::{Dialling, Target};
 use link::Link;
 use neighbour::Neighbour;
-use timers::Timers;
 
 /// The links of one node.
 #[derive(Debug)]

@@ -32,7 +32,6 @@ mod requests;
 mod selection;
 #[cfg(test)]
 mod tests;
-mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -46,6 +45,7 @@ pub(crate) use event::{Effect, Event, Facts, NextHop, Preference};
 
 use crate::ids::LinkId;
 use crate::time::Instant;
+use crate::timers::Timers;
 use crate::trust::Evidence;
 use crate::wire::Routing;
 use announcements::Announcements;
@@ -55,7 +55,6 @@ use destination::Destination;
 use feasibility::Sources;
 use link::Link;
 use own::Own;
-use timers::Timers;
 
 /// The routes of one node.
 #[derive(Debug)]
@@ -146,7 +145,7 @@ impl State {
             Event::Avoid { to, next, until } => {
                 if let Some(destination) = self.destinations.get_mut(&to) {
                     destination.avoid(next, until, now);
-                    self.timers.set_at_latest(Timer::Destination(to), until);
+                    self.timers.set_at_latest(&Timer::Destination(to), until);
                 }
             }
         }

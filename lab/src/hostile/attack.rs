@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::frames::Garbage;
+use super::peer::Tally;
 
 /// What the hostile peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,24 +44,9 @@ impl Attack {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it writes on links, of those that break the format.
-    pub(super) fn garbage(self) -> Option<Garbage> {
-        match self {
-            Self::Random => Some(Garbage::Random),
-            Self::Length => Some(Garbage::Length),
-            Self::Zeros => Some(Garbage::Zeros),
-            Self::Protobuf => Some(Garbage::Protobuf),
-            Self::OneIdentity
-            | Self::Identities
-            | Self::HalfOpenTcp
-            | Self::HalfOpenQuic
-            | Self::Streams
-            | Self::Links
-            | Self::Stuffed
-            | Self::Deaf
-            | Self::Addresses
-            | Self::Reconnects => None,
-        }
+    /// Whether it came as far as the node. A handshake over QUIC that is not finished is taken by nobody.
+    pub(super) fn has_landed(self, tally: &Tally) -> bool {
+        tally.tried > 0 && (tally.taken > 0 || self == Self::HalfOpenQuic)
     }
 }
 

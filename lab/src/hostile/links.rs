@@ -48,9 +48,11 @@ pub(super) async fn again_and_again(attacker: &Attacker) {
         loop {
             if let Ok(connection) = attacker.connect(lane, over(lane), &keypair).await {
                 let mut kept = Vec::new();
+                attacker.on_tried();
                 while let Ok(stream) = open(&connection, lane).await {
                     attacker.on_taken();
                     kept.push(stream);
+                    attacker.on_tried();
                 }
             }
             tokio::time::sleep(TURNED_AWAY).await;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attack::Attack;
 use super::connection::{Connection, Quic, Victim, source};
+use super::frames::Garbage;
 use super::{half_open, links, streams};
 
 /// `hostile-peer`.
@@ -47,7 +48,7 @@ const RECONNECTS_PER_SECOND: u32 = 200;
 /// What an attack came to.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// Connections, streams or frames that were tried.
+    /// Connections, links, streams and pushes that were tried.
     pub(super) tried: u64,
     /// Those that the node took.
     pub(super) taken: u64,
@@ -105,10 +106,10 @@ async fn attack(attack: Attack, attacker: Arc<Attacker>) -> Result<()> {
         Attack::Addresses => streams::addresses(&attacker).await?,
         Attack::Links => links::again_and_again(&attacker).await,
         Attack::Deaf => links::deaf(&attacker).await,
-        Attack::Random | Attack::Length | Attack::Zeros | Attack::Protobuf => {
-            let garbage = attack.garbage().map(super::frames::Garbage::bytes).transpose()?;
-            links::garbage(&attacker, garbage.unwrap_or_default()).await;
-        }
+        Attack::Random => links::garbage(&attacker, Garbage::Random.bytes()?).await,
+        Attack::Length => links::garbage(&attacker, Garbage::Length.bytes()?).await,
+        Attack::Zeros => links::garbage(&attacker, Garbage::Zeros.bytes()?).await,
+        Attack::Protobuf => links::garbage(&attacker, Garbage::Protobuf.bytes()?).await,
         Attack::Reconnects => reconnects(&attacker).await,
     }
     Ok(())

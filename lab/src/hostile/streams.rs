@@ -1,5 +1,6 @@
 //! Attacks on streams below the link protocol.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -97,7 +98,7 @@ async fn stuff(attacker: &Attacker, connection: &Connection, number: usize) {
 
 /// Pushes addresses of this machine again and again, and counts who comes there.
 pub(super) async fn addresses(attacker: &Attacker) -> Result<()> {
-    let listener = TcpListener::bind((source(0), 0)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     let port = listener.local_addr()?.port();
     let push = push(port)?;
     let pushers = lanes(PUSHERS, async |lane| {
@@ -135,10 +136,7 @@ async fn push_all(attacker: &Attacker, connection: &Connection, push: &[u8]) {
 fn push(port: u16) -> Result<Vec<u8>> {
     let mut message = Vec::new();
     for number in 0..u16::MAX {
-        let address: libp2p::Multiaddr = match number {
-            0..4 => format!("/ip4/{}/tcp/{port}", source(0)).parse()?,
-            _ => format!("/ip4/{}/tcp/{}", source(number), port).parse()?,
-        };
+        let address: libp2p::Multiaddr = format!("/ip4/{}/tcp/{port}", source(number)).parse()?;
         let bytes = address.to_vec();
         let field = [varint(LISTEN_ADDRESS), varint(bytes.len() as u64), bytes].concat();
         if message.len() + field.len() > PUSH_BYTES {

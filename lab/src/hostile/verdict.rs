@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attack::Attack;
 use super::figures::Figures;
 use super::honest::Seen;
 use super::peer::Tally;
@@ -21,6 +22,7 @@ const MAX_NEWCOMER: Duration = Duration::from_secs(5);
 /// What was measured around one attack.
 #[derive(Debug)]
 pub(super) struct Measured {
+    pub(super) attack: Attack,
     pub(super) before: Figures,
     pub(super) peak: Figures,
     pub(super) after: Figures,
@@ -43,6 +45,8 @@ impl Measured {
             ("memory at the peak", growth > MAX_GROWTH_KILOBYTES),
             ("memory kept", kept > MAX_KEPT_KILOBYTES),
             ("descriptors", self.peak.descriptors > MAX_DESCRIPTORS),
+            ("the attack itself", !self.attack.has_landed(&self.tally)),
+            ("messages lost while idle", self.idle.lost > 0 || self.idle.latencies.is_empty()),
             ("messages lost", seen.lost > 0 || seen.latencies.is_empty()),
             ("latency", seen.latencies.iter().any(late)),
             ("newcomers", seen.newcomers.iter().any(outside) || seen.newcomers.is_empty()),
@@ -58,15 +62,17 @@ impl Measured {
         let came = self.attacked.newcomers.iter().flatten().count();
         let slowest = self.attacked.newcomers.iter().flatten().max().copied().unwrap_or_default();
         format!(
-            "memory {:.1} / {:.1} / {:.1} MB, descriptors {} / {}, threads {} / {}, latency idle {}, attacked {}, \
+            "memory {:.1} / {:.1} / {:.1} MB, descriptors {} / {} / {}, threads {} / {} / {}, latency idle {}, attacked {}, \
              lost {}, newcomers {came} of {} (slowest {} ms), tried {}, taken {}, dialled {}",
             megabytes(self.before),
             megabytes(self.peak),
             megabytes(self.after),
             self.before.descriptors,
             self.peak.descriptors,
+            self.after.descriptors,
             self.before.threads,
             self.peak.threads,
+            self.after.threads,
             latency(&mut self.idle),
             latency(&mut self.attacked),
             self.attacked.lost,
@@ -98,12 +104,13 @@ mod tests {
             newcomers: vec![Some(Duration::from_millis(90))],
         };
         Measured {
+            attack: Attack::Streams,
             before: figures,
             peak: figures,
             after: figures,
             idle: seen(),
             attacked: seen(),
-            tally: Tally::default(),
+            tally: Tally { tried: 9, taken: 5, dialled: 0 },
             lives: true,
         }
     }
@@ -123,6 +130,9 @@ mod tests {
         assert_eq!(missed(&|m| m.peak.kilobytes += MAX_GROWTH_KILOBYTES + 1), ["memory at the peak"]);
         assert_eq!(missed(&|m| m.after.kilobytes += MAX_KEPT_KILOBYTES + 1), ["memory kept"]);
         assert_eq!(missed(&|m| m.peak.descriptors = MAX_DESCRIPTORS + 1), ["descriptors"]);
+        assert_eq!(missed(&|m| m.tally = Tally::default()), ["the attack itself"]);
+        assert_eq!(missed(&|m| m.tally.taken = 0), ["the attack itself"]);
+        assert_eq!(missed(&|m| m.idle.latencies.clear()), ["messages lost while idle"]);
         assert_eq!(missed(&|m| m.attacked.lost = 1), ["messages lost"]);
         assert_eq!(missed(&|m| m.attacked.latencies.push(MAX_LATENCY * 2)), ["latency"]);
         assert_eq!(missed(&|m| m.attacked.newcomers.push(None)), ["newcomers"]);

@@ -24,9 +24,9 @@ pub(crate) struct Reached {
 
 impl Reached {
     /// Bytes of routing's frames per node and minute while the network was whole.
-    pub(crate) fn quiet_bytes_per_minute(&self) -> u64 {
-        let bytes = u128::from(self.quiet_bytes) * 60_000_000 / u128::from(self.quiet_node_micros.max(1));
-        u64::try_from(bytes).unwrap_or(u64::MAX)
+    pub(crate) fn quiet_bytes_per_minute(&self) -> Option<u64> {
+        let bytes = (u128::from(self.quiet_bytes) * 60_000_000).checked_div(u128::from(self.quiet_node_micros))?;
+        Some(u64::try_from(bytes).unwrap_or(u64::MAX))
     }
 
     pub(super) fn add(&mut self, other: Self) {

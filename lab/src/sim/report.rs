@@ -296,8 +296,8 @@ impl Summary {
     fn print_routing(&self) {
         let tally = &self.tally;
         println!(
-            "next hops installed {}, each followed; both next hops followed {}",
-            tally.followed, tally.followed_all
+            "next hops installed {}, followed {}; both next hops followed {}",
+            tally.installed, tally.followed, tally.followed_all
         );
         let reached = &tally.reached;
         for (after, times) in [
@@ -317,7 +317,7 @@ impl Summary {
         println!(
             "routing: {:.0} bytes per node and minute, {} while everybody reached everybody",
             tally.routing_bytes as f64 / node_minutes.max(1e-9),
-            reached.quiet_bytes_per_minute(),
+            reached.quiet_bytes_per_minute().map_or("unknown".to_owned(), |bytes| bytes.to_string()),
         );
         if let Some(updates) = tally.far_updates {
             println!("updates a minute far from what flaps: {updates}");

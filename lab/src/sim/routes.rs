@@ -127,7 +127,7 @@ impl<S: LabSealer> World<S> {
                 Some(_) | None => break,
             }
         }
-        if self.nodes.len() <= 32 || self.routes.installed.is_multiple_of(SECONDS_EVERY) {
+        if self.nodes.len() as u64 <= SECONDS_EVERY || self.routes.installed.is_multiple_of(SECONDS_EVERY) {
             self.follow_all(index, to);
         }
     }

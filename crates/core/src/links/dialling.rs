@@ -200,7 +200,7 @@ impl Plan {
         self.next_round = Some(now + jitter(pause, rng));
     }
 
-    /// The peer takes no link for now.
+    /// The peer takes no link until then.
     pub(super) fn pause(&mut self, until: Instant) {
         self.quick_until = None;
         self.rest.clear();

@@ -11,7 +11,7 @@ use crate::wire::Routing;
 impl State {
     pub(super) fn on_digest_due(&mut self, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
-        self.timers.set_at_latest(Timer::Digest(id), self.now + self.config.digest_interval);
+        self.timers.set_at_latest(&Timer::Digest(id), self.now + self.config.digest_interval);
         if link.answers && !link.news.restart {
             let (digest, count) = link.said.digest();
             self.send(id, Routing::Digest { digest, count });

@@ -13,7 +13,7 @@ use crate::ids::LinkId;
 use crate::trust::Evidence;
 use crate::wire::{MAX_WANTED, Routing, Version};
 
-/// How long those wait whose links may not cause more signature checks for now.
+/// How long those wait whose links have used up their signature checks.
 const RETRY: Duration = Duration::from_millis(100);
 
 impl State {
@@ -46,7 +46,7 @@ impl State {
     fn await_answer(&mut self, hash: AnnouncementHash, link: LinkId) {
         if let Some(fetch) = self.announcements.fetches.get_mut(&hash) {
             (fetch.asked, fetch.until) = (Some(link), self.now + FETCH_PAUSE);
-            self.timers.set_at_latest(Timer::Fetch(hash), fetch.until);
+            self.timers.set_at_latest(&Timer::Fetch(hash), fetch.until);
         }
     }
 
@@ -69,7 +69,7 @@ impl State {
         if let Some(fetch) = self.announcements.fetches.get_mut(&hash) {
             fetch.asked = None;
         }
-        self.timers.set_at_latest(Timer::Fetches, self.now + RETRY);
+        self.timers.set_at_latest(&Timer::Fetches, self.now + RETRY);
     }
 
     /// Asks for what could not be asked for before.
@@ -113,7 +113,7 @@ impl State {
             if self.announcements.fetches.contains_key(&hash) {
                 self.ask_for(hash);
             } else {
-                self.timers.clear(Timer::Fetch(hash));
+                self.timers.set(&Timer::Fetch(hash), None);
             }
         }
     }
@@ -130,7 +130,7 @@ impl State {
         if let Some(fetch) = self.announcements.fetches.get_mut(&hash) {
             if fetch.checked.is_none() && fetch.offers.contains(&link) {
                 fetch.checked = Some(link);
-                self.timers.clear(Timer::Fetch(hash));
+                self.timers.set(&Timer::Fetch(hash), None);
                 self.effect(Effect::Verify { hash, bytes });
             }
             return;

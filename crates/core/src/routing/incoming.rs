@@ -128,7 +128,7 @@ impl State {
         // Each new announcement travels through the whole network: so many, and no more.
         let taken = destination.renewals.take(now, REQUESTS);
         if !taken {
-            self.timers.set_at_latest(Timer::Destination(to), destination.renewals.ready_at(REQUESTS));
+            self.timers.set_at_latest(&Timer::Destination(to), destination.renewals.ready_at(REQUESTS));
         }
         taken
     }
@@ -174,7 +174,7 @@ impl State {
         let left = Duration::from_secs(u64::from(held.announcement.lifetime_s.saturating_sub(age_s)));
         held.expires = held.expires.min(heard.at + left);
         let expires = held.expires;
-        self.timers.set_at_latest(Timer::Sweep, expires);
+        self.timers.set_at_latest(&Timer::Sweep, expires);
         if (heard.cost == 0 && neighbour != to) || !held.proves(heard.cost, heard.chain) {
             self.drop_route(id, &to);
             self.misconduct(id, Evidence::CheapRoute);
@@ -292,7 +292,7 @@ impl State {
         }
         let expiry = self.announcements.held.values().map(|held| held.expires).min();
         if let Some(due) = expiry.into_iter().chain(next).min() {
-            self.timers.set_at_latest(Timer::Sweep, due);
+            self.timers.set_at_latest(&Timer::Sweep, due);
         }
     }
 }

@@ -28,14 +28,14 @@ impl State {
         let early = interval.as_micros().min(u128::from(u64::MAX / 4));
         let jitter = self.rng.next_u64() % (u64::try_from(early).unwrap_or(u64::MAX) / 4).max(1);
         let due = self.now + interval.saturating_sub(Duration::from_micros(jitter));
-        self.timers.set_at_latest(Timer::Digest(id), due);
+        self.timers.set_at_latest(&Timer::Digest(id), due);
     }
 
     pub(super) fn on_link_down(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(&id) else { return };
         self.heard -= link.heard.len();
-        self.timers.clear(Timer::News(id));
-        self.timers.clear(Timer::Digest(id));
+        self.timers.set(&Timer::News(id), None);
+        self.timers.set(&Timer::Digest(id), None);
         for to in link.said.destinations() {
             self.sources.touch(to, self.now);
             self.changed.insert(*to);
@@ -75,14 +75,14 @@ impl State {
         }
         if let Some(until) = self.damping.on_departure(peer, self.now) {
             self.stats.held_back += 1;
-            self.timers.set_at_latest(Timer::Thaw(peer), until);
+            self.timers.set_at_latest(&Timer::Thaw(peer), until);
         }
     }
 
     /// What was held back because of this peer is looked at, unless it went again meanwhile.
     pub(super) fn on_thaw(&mut self, peer: &PeerKey) {
         if let Some(until) = self.damping.held_until(peer, self.now) {
-            self.timers.set_at_latest(Timer::Thaw(*peer), until);
+            self.timers.set_at_latest(&Timer::Thaw(*peer), until);
             return;
         }
         let through = |link: &Link| link.said.through(peer).collect::<Vec<_>>();

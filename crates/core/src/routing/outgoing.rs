@@ -108,7 +108,7 @@ impl State {
         for id in due {
             self.say(id);
             if let Some(due) = self.next_news(id) {
-                self.timers.set_at_latest(Timer::News(id), due);
+                self.timers.set_at_latest(&Timer::News(id), due);
             }
         }
     }

@@ -102,7 +102,7 @@ impl State {
         let own = &mut self.own;
         let Some(facts) = own.facts.as_ref().filter(|_| own.wanted && own.signing.is_none()) else { return };
         if !own.renewals.take(self.now, REQUESTS) {
-            self.timers.set_at_latest(Timer::Renew, own.renewals.ready_at(REQUESTS));
+            self.timers.set_at_latest(&Timer::Renew, own.renewals.ready_at(REQUESTS));
             return;
         }
         own.wanted = false;
@@ -136,8 +136,8 @@ impl State {
             let bytes = Bytes::copy_from_slice(signed.bytes());
             self.own.signed = Some(Signed { version, hash: signed.hash(), bytes, root, at: self.now });
             self.stats.signed += 1;
-            self.timers.clear(Timer::Refresh);
-            self.timers.set_at_latest(Timer::Refresh, self.now + self.config.lifetime / 2);
+            self.timers.set(&Timer::Refresh, None);
+            self.timers.set_at_latest(&Timer::Refresh, self.now + self.config.lifetime / 2);
             self.changed.insert(self.own.id);
             let id = self.own.id;
             for link in std::mem::take(&mut self.own.waiting) {

@@ -73,12 +73,12 @@ impl State {
         let pause = if held { REQUEST_LIFETIME } else { REQUEST_PAUSE * (1 << request.tries.min(5)) };
         if request.sent.is_some_and(|sent| held && sent + pause > now) || !destination.requests.take(now, REQUESTS) {
             request.again = destination.requests.ready_at(REQUESTS).max(now + REQUEST_PAUSE);
-            self.timers.set_at_latest(Timer::Destination(to), request.again);
+            self.timers.set_at_latest(&Timer::Destination(to), request.again);
             return;
         }
         request.tries += 1;
         (request.sent, request.again) = (Some(now), now + pause);
-        self.timers.set_at_latest(Timer::Destination(to), request.again);
+        self.timers.set_at_latest(&Timer::Destination(to), request.again);
         for link in self.asked_for(&to, &[], 2) {
             self.send(link, Routing::SeqRequest(SeqRequest { to, version, ttl: REQUEST_TTL }));
         }
@@ -135,7 +135,7 @@ impl State {
         // Requests that another one on its way answers are not passed on.
         let same = known.is_some_and(|known| known >= request.version);
         let recent = pending.sent.is_some_and(|sent| sent + REQUEST_PAUSE > now);
-        self.timers.set_at_latest(Timer::Destination(to), now + REQUEST_LIFETIME);
+        self.timers.set_at_latest(&Timer::Destination(to), now + REQUEST_LIFETIME);
         if request.ttl > 1 && !(same && recent) {
             self.pass_on(&to, peer, request);
         }
@@ -198,7 +198,7 @@ impl State {
             let in_vain = request.own.take().is_some();
             if in_vain && let Some(destination) = self.destinations.get_mut(&to) {
                 destination.unanswered_until = now + UNANSWERED_PAUSE;
-                self.timers.set_at_latest(Timer::Destination(to), destination.unanswered_until);
+                self.timers.set_at_latest(&Timer::Destination(to), destination.unanswered_until);
             }
             self.end_if_empty(&to);
             return;
@@ -208,7 +208,7 @@ impl State {
             self.ask_again(to);
         } else {
             let due: Instant = if again > now { again.min(until) } else { until };
-            self.timers.set_at_latest(Timer::Destination(to), due);
+            self.timers.set_at_latest(&Timer::Destination(to), due);
         }
     }
 

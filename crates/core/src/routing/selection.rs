@@ -50,7 +50,7 @@ impl State {
         let now = self.now;
         let Some(destination) = self.destinations.get_mut(&to) else { return };
         if let Some(again) = again {
-            self.timers.set_at_latest(Timer::Destination(to), again);
+            self.timers.set_at_latest(&Timer::Destination(to), again);
         } else if best != destination.selected && best.is_some() {
             self.stats.installed += 1;
             if destination.selected.is_some() {
@@ -126,11 +126,11 @@ impl State {
         // Something newer may have been heard that had to wait.
         let ready = destination.renewals.ready_at(REQUESTS);
         if ready > self.now {
-            self.timers.set_at_latest(Timer::Destination(*to), ready);
+            self.timers.set_at_latest(&Timer::Destination(*to), ready);
             return;
         }
         let Some(destination) = self.destinations.remove(to) else { return };
-        self.timers.clear(Timer::Destination(*to));
+        self.timers.set(&Timer::Destination(*to), None);
         let newest = self.sources.get(to).and_then(|source| source.newest).map(|(_, hash)| hash);
         for hash in destination.held.iter().filter(|hash| Some(**hash) != newest) {
             self.announcements.held.remove(hash);

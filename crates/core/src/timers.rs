@@ -1,4 +1,4 @@
-//! One table of deadlines.
+//! One table of deadlines, for modules that have many of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,18 +6,18 @@ use crate::time::Instant;
 
 /// At most one deadline for each key.
 #[derive(Debug)]
-pub(super) struct Timers<K> {
+pub(crate) struct Timers<K> {
     due: BTreeMap<K, Instant>,
     order: BTreeSet<(Instant, K)>,
 }
 
 impl<K: Ord + Clone> Timers<K> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { due: BTreeMap::new(), order: BTreeSet::new() }
     }
 
     /// Replaces the key's deadline; `None` removes it.
-    pub(super) fn set(&mut self, key: &K, due: Option<Instant>) {
+    pub(crate) fn set(&mut self, key: &K, due: Option<Instant>) {
         let before = self.due.get(key).copied();
         if before == due {
             return;
@@ -33,18 +33,18 @@ impl<K: Ord + Clone> Timers<K> {
     }
 
     /// Makes sure that the key comes up at `due` at the latest. It may come up earlier.
-    pub(super) fn set_at_latest(&mut self, key: &K, due: Instant) {
+    pub(crate) fn set_at_latest(&mut self, key: &K, due: Instant) {
         if self.due.get(key).is_none_or(|before| *before > due) {
             self.set(key, Some(due));
         }
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.order.first().map(|(due, _)| *due)
     }
 
     /// Takes out a key whose deadline has come.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<K> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<K> {
         let (due, key) = self.order.first()?;
         if *due > now {
             return None;
