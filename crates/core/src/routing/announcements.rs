@@ -74,12 +74,12 @@ impl Held {
 }
 
 /// An announcement that is under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fetch {
     /// Who was asked last, and has not yet failed to answer.
     pub(super) asked: Option<LinkId>,
-    /// When somebody else is asked.
-    pub(super) until: Instant,
+    /// How often somebody was asked.
+    pub(super) tries: u32,
     /// Who offers it, in the order in which they are asked.
     pub(super) offers: BTreeSet<LinkId>,
     /// Who answered, while the signature is being checked.

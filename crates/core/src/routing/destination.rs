@@ -56,18 +56,35 @@ pub(super) struct Route {
 pub(super) struct Request {
     /// Neighbours that asked, and for what.
     pub(super) waiting: BTreeMap<LinkId, Version>,
+    /// The one of them that asked last.
+    pub(super) last: Option<PeerKey>,
     /// What this node itself wants, because it has no feasible route.
     pub(super) own: Option<Version>,
     /// When it was last sent on.
     pub(super) sent: Option<Instant>,
-    /// When this node's own goes out again.
-    pub(super) again: Instant,
-    /// How often it has.
+    /// The links it was last sent on.
+    pub(super) through: Vec<LinkId>,
+    /// Links that others' requests may still cross.
+    pub(super) ttl: u8,
+    /// When it goes out again.
+    pub(super) again: Option<Instant>,
+    /// How often this node's own has.
     pub(super) tries: u32,
     pub(super) until: Instant,
 }
 
 impl Request {
+    /// One that nobody has asked for yet.
+    pub(super) fn until(until: Instant) -> Self {
+        let (waiting, through) = (BTreeMap::new(), Vec::new());
+        Self { waiting, last: None, own: None, sent: None, through, ttl: 0, again: None, tries: 0, until }
+    }
+
+    /// Whether it may be sent out or on.
+    pub(super) fn may_go(&self) -> bool {
+        self.own.is_some() || (self.ttl > 0 && !self.waiting.is_empty())
+    }
+
     /// The least that would help somebody.
     pub(super) fn least(&self) -> Option<Version> {
         self.waiting.values().copied().chain(self.own).min()

@@ -15,6 +15,8 @@ use crate::wire::{MAX_WANTED, Routing, Version};
 
 /// How long those wait whose links have used up their signature checks.
 const RETRY: Duration = Duration::from_millis(100);
+/// How often the pause before all are asked again is doubled: to some 4 minutes.
+const MAX_DOUBLINGS: u32 = 7;
 
 impl State {
     /// A link offers an announcement that is not held; `follows` if it is on its way unasked.
@@ -29,7 +31,7 @@ impl State {
             self.stats.refused += 1;
             return;
         }
-        let fetch = Fetch { asked: None, until: self.now, offers: BTreeSet::from([link]), checked: None };
+        let fetch = Fetch { offers: BTreeSet::from([link]), ..Fetch::default() };
         self.announcements.fetches.insert(hash, fetch);
         if follows && self.may_check(link) {
             self.await_answer(hash, link);
@@ -45,8 +47,11 @@ impl State {
 
     fn await_answer(&mut self, hash: AnnouncementHash, link: LinkId) {
         if let Some(fetch) = self.announcements.fetches.get_mut(&hash) {
-            (fetch.asked, fetch.until) = (Some(link), self.now + FETCH_PAUSE);
-            self.timers.set_at_latest(&Timer::Fetch(hash), fetch.until);
+            // Who names an announcement and never shows it is asked ever more rarely.
+            let rounds = fetch.tries / u32::try_from(fetch.offers.len().max(1)).unwrap_or(u32::MAX);
+            let pause = FETCH_PAUSE * (1 << rounds.min(MAX_DOUBLINGS));
+            (fetch.asked, fetch.tries) = (Some(link), fetch.tries.saturating_add(1));
+            self.timers.set_at_latest(&Timer::Fetch(hash), self.now + pause);
         }
     }
 
@@ -97,6 +102,19 @@ impl State {
         }
     }
 
+    /// A link does not offer this announcement any more.
+    pub(super) fn withdraw_offer(&mut self, link: LinkId, hash: &AnnouncementHash) {
+        let Some(fetch) = self.announcements.fetches.get_mut(hash).filter(|fetch| fetch.checked.is_none()) else {
+            return;
+        };
+        if fetch.offers.remove(&link) && fetch.offers.is_empty() {
+            self.announcements.fetches.remove(hash);
+            self.timers.set(&Timer::Fetch(*hash), None);
+        } else if fetch.asked == Some(link) {
+            self.ask_for(*hash);
+        }
+    }
+
     /// A link offers nothing any more.
     pub(super) fn withdraw_offers(&mut self, link: LinkId) {
         self.wanted.remove(&link);
@@ -138,7 +156,7 @@ impl State {
         // Unasked: only what somebody says in this node's own name is of interest.
         let Some((peer, boot, seq)) = SignedAnnouncement::claim(&bytes) else { return };
         if peer == self.own.peer && self.own.is_overtaken(Version { boot, seq }, &hash) && self.may_check(link) {
-            let fetch = Fetch { asked: None, until: self.now, offers: BTreeSet::new(), checked: Some(link) };
+            let fetch = Fetch { checked: Some(link), ..Fetch::default() };
             self.announcements.fetches.insert(hash, fetch);
             self.effect(Effect::Verify { hash, bytes });
         }

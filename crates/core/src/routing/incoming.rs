@@ -9,6 +9,7 @@ use super::destination::{Destination, Route};
 use super::link::Heard;
 use super::{State, Timer};
 use crate::ids::LinkId;
+use crate::time::Instant;
 use crate::trust::Evidence;
 use crate::wire::{MAX_HOPS, Named, RouteUpdate, UNREACHABLE, Version};
 
@@ -35,9 +36,12 @@ impl State {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.wants_all = false;
         self.heard -= link.heard.len();
-        link.heard.clear();
+        let offered: Vec<_> = std::mem::take(&mut link.heard).into_values().map(|heard| heard.named.hash).collect();
         for to in std::mem::take(&mut link.indices).into_keys() {
             self.drop_route(id, &to);
+        }
+        for hash in offered {
+            self.withdraw_offer(id, &hash);
         }
     }
 
@@ -70,6 +74,10 @@ impl State {
     }
 
     fn remember(&mut self, id: LinkId, index: u16, heard: Heard, before: Option<&Heard>) {
+        if let Some(before) = before.filter(|before| heard.cost == UNREACHABLE || before.named.hash != heard.named.hash)
+        {
+            self.withdraw_offer(id, &before.named.hash);
+        }
         let Some(link) = self.links.get_mut(&id) else { return };
         self.heard += usize::from(link.heard.insert(index, heard).is_none());
         if let Some(before) = before.filter(|before| before.named.to != heard.named.to) {
@@ -105,8 +113,10 @@ impl State {
     fn is_worth_fetching(&mut self, id: LinkId, heard: &Heard) -> bool {
         let Named { to, version, .. } = heard.named;
         let Some(link) = self.links.get(&id) else { return false };
-        if !self.sources.admits(&to, version, heard.cost) && self.is_older(&to, version) {
-            // Nobody believes an announcement older than this node's own word. Its owner ought to know.
+        let reachable = self.destinations.get(&to).is_some_and(|to| to.selected.is_some());
+        if self.is_older(&to, version) && (link.id == to || reachable) {
+            // Not believed beside a route as new as this node's own word; without one, it tells whom to ask for a
+            // newer one. Its owner ought to know.
             if link.id == to {
                 self.show_newest(id, &to);
             }
@@ -114,13 +124,12 @@ impl State {
             self.drop_route(id, &to);
             return false;
         }
-        if self.sources.end_of(&to, version).is_some_and(|end| end <= self.now) {
-            self.stats.refused += 1;
-            return false;
-        }
         let total = heard.cost.saturating_add(link.cost);
-        if !self.has_room(&to, total) {
-            self.stats.refused += 1;
+        let leads_nowhere = total == UNREACHABLE || u32::from(heard.hops) >= MAX_HOPS;
+        let over = self.sources.end_of(&to, version).is_some_and(|end| end <= self.now);
+        if leads_nowhere || over || !self.has_room(&to, total) {
+            self.stats.refused += u64::from(!leads_nowhere);
+            self.drop_route(id, &to);
             return false;
         }
         let now = self.now;
@@ -197,7 +206,11 @@ impl State {
         let route = Route { peer, version, hash, cost: heard.cost, total, hops, chain: heard.chain };
         self.sources.seen(&to, version, hash, expires);
         let Some(destination) = self.destinations.get_mut(&to) else { return };
-        destination.routes.insert(id, route);
+        let before = destination.routes.insert(id, route);
+        if before.is_none_or(|before| before.version < version) {
+            // Who did not answer may be behind this one.
+            destination.unanswered_until = Instant::default();
+        }
         if !destination.held.contains(&hash) {
             destination.held.push(hash);
         }

@@ -8,7 +8,6 @@ use super::destination::Request;
 use super::link::Urgency;
 use super::{Preference, State, Timer};
 use crate::ids::LinkId;
-use crate::time::Instant;
 use crate::trust::Evidence;
 use crate::wire::{Routing, SeqRequest, Version};
 
@@ -47,50 +46,70 @@ impl State {
         let Some(request) = request else { return };
         (request.own, request.tries, request.until) = (Some(wanted), 0, until);
         self.stats.requests += 1;
-        self.ask_again(to);
+        self.ask(to);
     }
 
     fn request_of(&mut self, to: &RoutingId) -> Option<&mut Request> {
-        let now = self.now;
+        let until = self.now + REQUEST_LIFETIME;
         let destination = self.destinations.get_mut(to)?;
-        Some(destination.request.get_or_insert_with(|| Request {
-            waiting: std::collections::BTreeMap::new(),
-            own: None,
-            sent: None,
-            again: now,
-            tries: 0,
-            until: now + REQUEST_LIFETIME,
-        }))
+        Some(destination.request.get_or_insert_with(|| Request::until(until)))
     }
 
-    /// Sends this node's own request out, and sees to the next time.
-    fn ask_again(&mut self, to: RoutingId) {
-        let (now, held) = (self.now, self.is_held_back(&to));
+    /// Sends a request out, or on: this node's own through two neighbours, others' through one.
+    fn ask(&mut self, to: RoutingId) {
+        let (now, held, through) = (self.now, self.is_held_back(&to), self.asked_for(&to));
         let Some(destination) = self.destinations.get_mut(&to) else { return };
         let Some(request) = destination.request.as_mut() else { return };
-        let Some(version) = request.own else { return };
+        let Some(version) = request.most() else { return };
+        let own = request.own.is_some();
         // Behind a flapping neighbour each answer would reach the whole network.
         let pause = if held { REQUEST_LIFETIME } else { REQUEST_PAUSE * (1 << request.tries.min(5)) };
-        if request.sent.is_some_and(|sent| held && sent + pause > now) || !destination.requests.take(now, REQUESTS) {
-            request.again = destination.requests.ready_at(REQUESTS).max(now + REQUEST_PAUSE);
-            self.timers.set_at_latest(&Timer::Destination(to), request.again);
-            return;
+        let early = own && held && request.sent.is_some_and(|sent| sent + pause > now);
+        let taken = !early && !through.is_empty() && destination.requests.take(now, REQUESTS);
+        request.again = if taken || through.is_empty() {
+            own.then_some(now + pause)
+        } else {
+            Some(destination.requests.ready_at(REQUESTS).max(if early { now + REQUEST_PAUSE } else { now }))
+        };
+        if let Some(again) = request.again {
+            self.timers.set_at_latest(&Timer::Destination(to), again);
         }
-        request.tries += 1;
-        (request.sent, request.again) = (Some(now), now + pause);
-        self.timers.set_at_latest(&Timer::Destination(to), request.again);
-        for link in self.asked_for(&to, &[], 2) {
-            self.send(link, Routing::SeqRequest(SeqRequest { to, version, ttl: REQUEST_TTL }));
+        if taken {
+            let ttl = if own { REQUEST_TTL } else { request.ttl };
+            request.tries += u32::from(own);
+            request.sent = Some(now);
+            request.through.clone_from(&through);
+            self.stats.requests_forwarded += u64::from(!own);
+            for link in through {
+                self.send(link, Routing::SeqRequest(SeqRequest { to, version, ttl }));
+            }
         }
     }
 
-    /// Through whom to ask: feasible routes first, then the cheapest, none through `but`.
-    fn asked_for(&self, to: &RoutingId, but: &[PeerKey], most: usize) -> Vec<LinkId> {
+    /// Asks others when none of those a request went to can answer it any more: what they were asked is lost.
+    pub(super) fn ask_others_if_lost(&mut self, to: RoutingId) {
+        let Some(destination) = self.destinations.get(&to) else { return };
+        let Some(request) = destination.request.as_ref().filter(|request| request.may_go()) else { return };
+        let answers = |link| destination.routes.get(link).is_some_and(|route| self.is_open(*link, route));
+        if !request.through.iter().any(answers) && !self.asked_for(&to).is_empty() {
+            self.ask(to);
+        }
+    }
+
+    /// Through whom to ask: the route in use first, then through those who did not ask themselves, the cheapest first;
+    /// what others ask never back to who asked last.
+    fn asked_for(&self, to: &RoutingId) -> Vec<LinkId> {
         let Some(destination) = self.destinations.get(to) else { return Vec::new() };
+        let Some(request) = destination.request.as_ref() else { return Vec::new() };
+        let asks = |peer: &PeerKey| {
+            request.waiting.keys().any(|link| self.links.get(link).is_some_and(|link| link.peer == *peer))
+        };
         let open = destination.routes.iter().filter(|(link, route)| self.is_open(**link, route));
         let mut open: Vec<_> = open
-            .filter(|(_, route)| !but.contains(&route.peer))
-            .map(|(link, route)| (destination.selected != Some(*link), route.total, *link, route.peer))
+            .filter(|(_, route)| request.own.is_some() || request.last != Some(route.peer))
+            .map(|(link, route)| {
+                (destination.selected != Some(*link), asks(&route.peer), route.total, *link, route.peer)
+            })
             .collect();
         open.sort_unstable();
         let mut peers = Vec::new();
@@ -99,7 +118,8 @@ impl State {
             peers.push(*peer);
             first
         });
-        open.into_iter().take(most).map(|(_, _, link, _)| link).collect()
+        let most = if request.own.is_some() { 2 } else { 1 };
+        open.into_iter().take(most).map(|(.., link, _)| link).collect()
     }
 }
 
@@ -131,29 +151,16 @@ impl State {
             return;
         }
         pending.waiting.insert(link, request.version);
+        pending.last = Some(peer);
         pending.until = now + REQUEST_LIFETIME;
+        pending.ttl = pending.ttl.max(request.ttl.saturating_sub(1));
         // Requests that another one on its way answers are not passed on.
         let same = known.is_some_and(|known| known >= request.version);
         let recent = pending.sent.is_some_and(|sent| sent + REQUEST_PAUSE > now);
+        let goes = pending.may_go() && !(same && recent);
         self.timers.set_at_latest(&Timer::Destination(to), now + REQUEST_LIFETIME);
-        if request.ttl > 1 && !(same && recent) {
-            self.pass_on(&to, peer, request);
-        }
-    }
-
-    fn pass_on(&mut self, to: &RoutingId, from: PeerKey, request: SeqRequest) {
-        let now = self.now;
-        let Some(destination) = self.destinations.get_mut(to) else { return };
-        if !destination.requests.take(now, REQUESTS) {
-            self.stats.refused += 1;
-            return;
-        }
-        if let Some(pending) = destination.request.as_mut() {
-            pending.sent = Some(now);
-        }
-        for link in self.asked_for(to, &[from], 1) {
-            self.stats.requests_forwarded += 1;
-            self.send(link, Routing::SeqRequest(SeqRequest { ttl: request.ttl - 1, ..request }));
+        if goes {
+            self.ask(to);
         }
     }
 
@@ -204,11 +211,10 @@ impl State {
             return;
         }
         let (again, until) = (request.again, request.until);
-        if request.own.is_some() && again <= now {
-            self.ask_again(to);
+        if again.is_some_and(|again| again <= now) {
+            self.ask(to);
         } else {
-            let due: Instant = if again > now { again.min(until) } else { until };
-            self.timers.set_at_latest(&Timer::Destination(to), due);
+            self.timers.set_at_latest(&Timer::Destination(to), again.map_or(until, |again| again.min(until)));
         }
     }
 

@@ -63,6 +63,7 @@ impl State {
         destination.selected = best;
         self.tell_of(to);
         self.request_if_better(to);
+        self.ask_others_if_lost(to);
         self.tell_neighbours(&to);
         self.forget_if_unused(&to);
     }

@@ -73,7 +73,8 @@ pub(super) fn churn(net: &mut Net, rounds: usize) {
 #[test]
 fn churn_never_makes_a_loop() {
     let mut installed = 0;
-    for seed in 0..seeds(2) {
+    // The last four once left nodes without a way, or asked without end.
+    for seed in (0..seeds(2)).chain([31, 68, 73, 92]) {
         let mut net = Net::new(30, seed);
         random(&mut net, 0, 30, 4);
         churn(&mut net, 400);
