@@ -100,8 +100,11 @@ pub(super) const REQUEST_LIFETIME: Duration = Duration::from_secs(30);
 pub(super) const REQUEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a destination that did not answer is left alone, unless it is in use.
 pub(super) const UNANSWERED_PAUSE: Duration = Duration::from_mins(5);
-/// Requests for one destination, here and at each hop, and new announcements of one destination.
-pub(super) const REQUESTS: Rate = Rate { burst: 5, interval: Duration::from_secs(5) };
+/// Requests for one destination, here and at each hop, and announcements that a node makes of itself: as many at once
+/// as a network takes in which a third goes at once and comes back.
+pub(super) const REQUESTS: Rate = Rate { burst: 12, interval: Duration::from_secs(5) };
+/// New announcements taken of one destination: a few more than it makes.
+pub(super) const RENEWALS: Rate = Rate { burst: 16, interval: Duration::from_secs(5) };
 /// How long an announcement may be under way before another neighbour is asked.
 pub(super) const FETCH_PAUSE: Duration = Duration::from_secs(2);
 /// Announcements taken from one link: each costs a signature check, some 60 µs.

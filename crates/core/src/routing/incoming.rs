@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidings_crypto::{AnnouncementHash, PeerKey, RoutingId};
 
-use super::config::{MAX_HEARD, MAX_HELD, REQUESTS, UPDATES_READ};
+use super::config::{MAX_HEARD, MAX_HELD, RENEWALS, UPDATES_READ};
 use super::destination::{Destination, Route};
 use super::link::Heard;
 use super::{State, Timer};
@@ -135,9 +135,9 @@ impl State {
         let now = self.now;
         let Some(destination) = self.destinations.get_mut(&to) else { return true };
         // Each new announcement travels through the whole network: so many, and no more.
-        let taken = destination.renewals.take(now, REQUESTS);
+        let taken = destination.renewals.take(now, RENEWALS);
         if !taken {
-            self.timers.set_at_latest(&Timer::Destination(to), destination.renewals.ready_at(REQUESTS));
+            self.timers.set_at_latest(&Timer::Destination(to), destination.renewals.ready_at(RENEWALS));
         }
         taken
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidings_crypto::{PeerKey, RoutingId};
 
-use super::config::{REQUESTS, SWITCHES};
+use super::config::{RENEWALS, SWITCHES};
 use super::destination::{Destination, Route};
 use super::{Effect, NextHop, NextHops, Preference, State, Timer};
 use crate::ids::LinkId;
@@ -125,7 +125,7 @@ impl State {
             return;
         }
         // Something newer may have been heard that had to wait.
-        let ready = destination.renewals.ready_at(REQUESTS);
+        let ready = destination.renewals.ready_at(RENEWALS);
         if ready > self.now {
             self.timers.set_at_latest(&Timer::Destination(*to), ready);
             return;
