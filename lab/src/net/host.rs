@@ -27,6 +27,8 @@ const RECONNECT: Duration = Duration::from_millis(100);
 const RESTART: Duration = Duration::from_secs(1);
 /// How long a node may take to stop in order.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long a node may take to say how much it has written.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// What happens to a host.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub(super) struct Report {
     /// Files and names that lost something when the power was cut.
     pub(super) lost_files: u64,
     pub(super) lost_names: u64,
+    /// Bytes that the node wrote to links, as it told before each of its ends that it could see coming.
+    pub(super) bytes: u64,
 }
 
 /// How a node is started.
@@ -260,6 +264,7 @@ impl Machine {
     }
 
     async fn down(&mut self, ending: Ending) -> Result<()> {
+        self.report.bytes += self.written().await;
         let Some(mut process) = self.process.take() else { return Ok(()) };
         if ending == Ending::Stopped {
             signal(&process, Signal::TERM)?;
@@ -336,10 +341,24 @@ impl Machine {
                 }
             }
             // Whoever asked may have gone.
-            Order::Report(answer) => drop(answer.send(self.report.clone())),
+            Order::Report(answer) => {
+                let bytes = self.report.bytes + self.written().await;
+                drop(answer.send(Report { bytes, ..self.report.clone() }));
+            }
             Order::Down(_) | Order::Up => {}
         }
         Ok(())
+    }
+
+    /// Bytes that the running node has written to links; none where it does not answer.
+    async fn written(&self) -> u64 {
+        let Some(process) = self.process.as_ref().filter(|_| self.freezes == 0) else { return 0 };
+        let ask = async {
+            let metrics = process.client().await?.metrics().await?;
+            let value = metrics.lines().find_map(|line| line.strip_prefix("tidings_links_sent_bytes_total "));
+            anyhow::Ok(value.context("there is no such figure")?.parse()?)
+        };
+        timeout(ASK_LIMIT, ask).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     fn signal(&self, what: Signal) -> Result<()> {

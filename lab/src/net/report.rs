@@ -60,6 +60,8 @@ pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
         wire.late.as_secs_f64() * 1e3,
         wire.latest.as_secs_f64() * 1e3
     );
+    let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
+    println!("nodes wrote {bytes} bytes to links, without what transports add");
     println!("checks {}", figures.checks);
     conclude(outcome)
 }

@@ -8,7 +8,7 @@ use tidings_core::ids::MessageId;
 
 use crate::log::{Hash, State, Submitted};
 use crate::scenario::{ClassName, Recipients, Scenario, Send};
-use crate::sim::{Dice, MARKER, Purpose};
+use crate::sim::{Dice, MARKER, Progress, Purpose};
 
 /// How long a message lives whose scenario does not say.
 const LIFETIME: Duration = Duration::from_hours(7 * 24);
@@ -24,14 +24,6 @@ pub(super) struct Submit {
     /// When which message is withdrawn after its acceptance.
     pub(super) cancels: Vec<(usize, Duration)>,
     pub(super) repeat: bool,
-}
-
-/// How far one table `[[send]]` is.
-#[derive(Debug)]
-struct Progress {
-    recipients: Vec<usize>,
-    next: usize,
-    calls: u64,
 }
 
 /// All of it, across the lives of the node.
@@ -68,7 +60,7 @@ impl Workload {
             Recipients::All | Recipients::Anybody => everybody.clone().filter(|to| *to != node).collect(),
             Recipients::These(nodes) => nodes.iter().copied().filter(|to| *to != node).collect(),
         };
-        let progress = scenario.send.iter().map(|send| Progress { recipients: recipients(send), next: 0, calls: 0 });
+        let progress = scenario.send.iter().map(|send| Progress::to(recipients(send)));
         Self {
             node,
             run: format!("{}-{seed}", scenario.name),
@@ -109,7 +101,7 @@ impl Workload {
         let call = self.call_name(number);
         let (mut requests, mut written, mut cancels) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..usize::try_from(send.per_call.unwrap_or(1)).unwrap_or(usize::MAX) {
-            let to = self.recipient(number, send);
+            let to = self.progress[number].recipient(send, &mut self.dice);
             let bytes = send.bytes.map_or(256, |sizes| self.dice.between(sizes.least, sizes.most));
             let payload = self.payload(bytes);
             let lifetime = send.lifetime.map_or(LIFETIME, |lifetime| lifetime.0);
@@ -133,14 +125,6 @@ impl Workload {
             });
         }
         Submit { first_call: None, requests, written, cancels, repeat: send.repeat }
-    }
-
-    fn recipient(&mut self, number: usize, send: &Send) -> usize {
-        let progress = &mut self.progress[number];
-        let count = progress.recipients.len();
-        let at = if send.to == Recipients::Anybody { self.dice.index(count) } else { progress.next % count };
-        progress.next += 1;
-        progress.recipients[at]
     }
 
     fn call_name(&self, number: usize) -> String {

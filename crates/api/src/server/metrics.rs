@@ -81,6 +81,8 @@ fn text(info: &NodeInfo, view: &View) -> String {
         ("parcels_resent_total", "Parcels handed to links again.", counters.parcels_resent),
         ("parcels_received_total", "Parcels that arrived.", counters.parcels_received),
         ("parcels_refused_total", "Parcels refused to neighbours.", counters.parcels_refused),
+        ("links_received_bytes_total", "Bytes read from links.", view.links.bytes_in),
+        ("links_sent_bytes_total", "Bytes written to links, without what transports add.", view.links.bytes_out),
     ];
     for (name, help, value) in counts {
         text.one("counter", name, help, value);
@@ -185,22 +187,15 @@ fn receipts(text: &mut Text, view: &View) {
 fn links(text: &mut Text, view: &View) {
     let mut kinds = BTreeMap::new();
     let mut evidence = BTreeMap::new();
-    let (mut read, mut written) = (0_u64, 0_u64);
     for peer in &view.peers {
         for link in &peer.links {
             *kinds.entry(link.kind.name()).or_insert(0) += 1;
-            read += link.bytes_in;
-            written += link.bytes_out;
         }
         for (kind, count) in &peer.evidence {
             *evidence.entry(evidence_name(*kind)).or_insert(0) += count;
         }
     }
     text.each("gauge", "links", "Links now.", "kind", kinds);
-    let help = "Bytes read from the links there are now.";
-    text.one("gauge", "links_received_bytes", help, read);
-    let help = "Bytes written to the links there are now.";
-    text.one("gauge", "links_sent_bytes", help, written);
     let help = "What peers did wrong, by kind.";
     text.each("counter", "evidence_total", help, "kind", evidence);
 }
