@@ -15,7 +15,6 @@ mod stream;
 mod streams;
 mod verdict;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
@@ -120,8 +119,8 @@ impl Hostile {
     async fn hostile_peer(&self, scene: &Scene, attack: Attack) -> Result<Tally> {
         let peer = Command::new(std::env::current_exe()?)
             .args(["hostile-peer", "--attack", &attack.name(), "--peer", &scene.attacked.peer])
-            .args(["--tcp", &address(&scene.attacked.addresses, "tcp")?.to_string()])
-            .args(["--quic", &address(&scene.attacked.addresses, "udp")?.to_string()])
+            .args(["--tcp", &scene.attacked.socket("tcp")?.to_string()])
+            .args(["--quic", &scene.attacked.socket("udp")?.to_string()])
             .args(["--seconds", &self.seconds.to_string(), "--networks", &self.networks.to_string()])
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
@@ -130,30 +129,5 @@ impl Hostile {
         let limit = Duration::from_secs(self.seconds) + PEER_LIMIT;
         let output = tokio::time::timeout(limit, peer).await.context("the hostile peer does not end")??;
         serde_json::from_slice(&output.stdout).context("the hostile peer did not say what it did")
-    }
-}
-
-/// Where a node listens, of the addresses `/ip4/…/tcp/…` and `/ip4/…/udp/…/quic-v1/…`.
-fn address(addresses: &[String], over: &str) -> Result<SocketAddr> {
-    let read = |address: &String| {
-        let parts: Vec<&str> = address.split('/').collect();
-        let &["", "ip4", ip, protocol, port, ..] = parts.as_slice() else {
-            return None;
-        };
-        (protocol == over).then(|| format!("{ip}:{port}").parse().ok()).flatten()
-    };
-    addresses.iter().find_map(read).with_context(|| format!("the node does not listen on {over}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_read_for_its_transport() {
-        let addresses = ["/ip4/127.0.0.1/udp/4001/quic-v1/p2p/x", "/ip4/127.0.0.1/tcp/4002/p2p/x"].map(str::to_owned);
-        assert_eq!(address(&addresses, "tcp").unwrap(), "127.0.0.1:4002".parse().unwrap());
-        assert_eq!(address(&addresses, "udp").unwrap(), "127.0.0.1:4001".parse().unwrap());
-        assert!(address(&addresses[..1], "tcp").is_err());
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tidings_api::client::{Client, ClientError};
-use tidings_api::types::{Code, SendRequest, WaitQuery, WaitState};
+use tidings_api::types::{Code, SendRequest};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::cable::{Cable, NODES};
@@ -170,10 +170,7 @@ async fn submit(client: &Client, to: &str, key: &str) -> Result<String> {
 
 /// Waits for a receipt and returns the time since `start`.
 async fn delivered(client: &Client, id: &str, start: Instant) -> Result<Duration> {
-    let query = WaitQuery { wait_state: Some(WaitState::Delivered), wait_seconds: Some(LONGEST_WAIT_SECONDS) };
-    if client.message(id, &query).await?.reached != Some(true) {
-        bail!("a message is not delivered after {LONGEST_WAIT_SECONDS} seconds");
-    }
+    process::delivered(client, id, LONGEST_WAIT_SECONDS).await?;
     Ok(start.elapsed())
 }
 

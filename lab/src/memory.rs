@@ -1,9 +1,9 @@
 //! `memory`: what an idle node keeps in memory, what each further neighbour takes, and how large the program is.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::process::{self, Process};
@@ -21,7 +21,7 @@ pub(crate) struct Memory {
 
 /// How long a node rests before it is measured: handshakes and first keepalives are over then.
 const REST: Duration = Duration::from_secs(5);
-/// How long all neighbours together may take to link.
+/// How long each neighbour may take to link once all have started.
 const LINK_LIMIT: Duration = Duration::from_secs(60);
 
 /// A process's resident memory, in kB, as the kernel tells it.
@@ -36,11 +36,7 @@ impl Resident {
     fn of(process: &Process) -> Result<Self> {
         let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.id()?))
             .context("this system does not tell memory by /proc/PID/smaps_rollup")?;
-        let field = |name: &str| -> Result<i64> {
-            let value = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let value = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
-            value.with_context(|| format!("smaps_rollup has no {name}"))
-        };
+        let field = |name| process::field(&rollup, name);
         Ok(Self { all: field("Rss")?, proportional: field("Pss")?, anonymous: field("Anonymous")? })
     }
 
@@ -111,15 +107,10 @@ async fn link(
         neighbours.push(Process::start(binary, &directory, &dialling).await?);
     }
     let client = node.client().await?;
-    let limit = Instant::now() + LINK_LIMIT;
-    while Instant::now() < limit {
-        let peers = client.peers().await?.peers;
-        if peers.iter().filter(|peer| !peer.links.is_empty()).count() >= neighbours.len() {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for neighbour in neighbours.iter() {
+        process::linked(&client, &neighbour.peer, LINK_LIMIT).await?;
     }
-    bail!("not all of {} nodes linked within {} seconds", neighbours.len(), LINK_LIMIT.as_secs())
+    Ok(())
 }
 
 /// Bytes of an ELF program that are mapped into memory: the sizes in the file of its `PT_LOAD` segments.

@@ -10,13 +10,16 @@
 //! * `hostile` and `clock-drift` are refused, `clock-jump` takes libfaketime.
 
 mod application;
+mod beside;
 mod clean;
 mod clock;
 mod disk;
 mod faults;
+mod formed;
 mod guard;
 mod home;
 mod host;
+mod idle;
 mod journal;
 mod nat;
 mod network;
@@ -67,6 +70,9 @@ pub(crate) struct Net {
     /// Put all nodes but the first behind routers that translate addresses; takes nftables and a star
     #[arg(long, value_enum, value_name = "KIND")]
     nat: Option<nat::Kind>,
+    /// Run the simulator too, with the same seed, and say where the two differ
+    #[arg(long)]
+    compare: bool,
     /// Remove what this run leaves, once standard input ends
     #[arg(long, hide = true)]
     guard: Option<u32>,
@@ -113,6 +119,7 @@ impl Net {
             translation: self.nat,
         };
         let outcome = run::run(&setup).await?;
-        Ok(report::outcome(&setup, &outcome))
+        let code = report::outcome(&setup, &outcome);
+        if self.compare && code == ExitCode::SUCCESS { beside::compare(&setup, &outcome) } else { Ok(code) }
     }
 }

@@ -1,17 +1,22 @@
 //! A real node process with a directory of its own, driven through its Unix socket.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use tidings_api::client::Client;
+use tidings_api::types::{WaitQuery, WaitState};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// How long a node may take to come up.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often a link is looked for.
+const LINK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A node and what it takes to start it again.
 #[derive(Debug)]
@@ -94,6 +99,11 @@ impl Process {
         self.child.id().context("the node has ended")
     }
 
+    /// Where it listens on this transport, `tcp` or `udp`.
+    pub(crate) fn socket(&self, over: &str) -> Result<SocketAddr> {
+        socket(&self.addresses, over)
+    }
+
     pub(crate) async fn client(&self) -> Result<Client> {
         Ok(Client::connect(&self.directory).await?)
     }
@@ -134,8 +144,69 @@ async fn launch(
     Ok((child, up["peer_id"].as_str().unwrap_or_default().to_owned(), addresses))
 }
 
+/// The socket in the first of the addresses `/ip4/…/tcp/…` and `/ip4/…/udp/…/quic-v1/…` that is of this transport.
+fn socket(addresses: &[String], over: &str) -> Result<SocketAddr> {
+    let read = |address: &String| {
+        let parts: Vec<&str> = address.split('/').collect();
+        let &["", "ip4", ip, protocol, port, ..] = parts.as_slice() else {
+            return None;
+        };
+        (protocol == over).then(|| format!("{ip}:{port}").parse().ok()).flatten()
+    };
+    addresses.iter().find_map(read).with_context(|| format!("the node does not listen on {over}"))
+}
+
+/// Waits until a node has a link to a peer.
+pub(crate) async fn linked(client: &Client, peer: &str, limit: Duration) -> Result<()> {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        let peers = client.peers().await?.peers;
+        if peers.iter().any(|known| known.peer_id == peer && !known.links.is_empty()) {
+            return Ok(());
+        }
+        tokio::time::sleep(LINK_INTERVAL).await;
+    }
+    bail!("no link within {} seconds", limit.as_secs())
+}
+
+/// Waits for a message's receipt, at most as long as one call may wait: 60 seconds.
+pub(crate) async fn delivered(client: &Client, id: &str, limit_seconds: u64) -> Result<()> {
+    let query = WaitQuery { wait_state: Some(WaitState::Delivered), wait_seconds: Some(limit_seconds) };
+    if client.message(id, &query).await?.reached != Some(true) {
+        bail!("a message is not delivered after {limit_seconds} seconds");
+    }
+    Ok(())
+}
+
+/// The number in one field of what the kernel tells of a process, one `name: number` a line.
+pub(crate) fn field<T: FromStr>(text: &str, name: &str) -> Result<T> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let value = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+    value.with_context(|| format!("the kernel tells no {name} of the process"))
+}
+
 /// The middle of what was measured, and the worst of it.
 pub(crate) fn median_and_max(times: &mut [Duration]) -> Option<(Duration, Duration)> {
     times.sort_unstable();
     Some((*times.get(times.len() / 2)?, *times.last()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_for_its_transport() {
+        let addresses = ["/ip4/127.0.0.1/udp/4001/quic-v1/p2p/x", "/ip4/127.0.0.1/tcp/4002/p2p/x"].map(str::to_owned);
+        assert_eq!(socket(&addresses, "tcp").unwrap(), "127.0.0.1:4002".parse().unwrap());
+        assert_eq!(socket(&addresses, "udp").unwrap(), "127.0.0.1:4001".parse().unwrap());
+        assert!(socket(&addresses[..1], "tcp").is_err());
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let text = "VmRSSx:\t1 kB\nVmRSS:\t  207 kB\nThreads:\t4\n";
+        assert_eq!((field::<u64>(text, "VmRSS").unwrap(), field::<u64>(text, "Threads").unwrap()), (207, 4));
+        assert!(field::<u64>(text, "Vm").is_err());
+    }
 }

@@ -1,7 +1,7 @@
 //! Scenarios: who is linked to whom, what is sent, what goes wrong, and what must hold all the same.
 //!
 //! One TOML file drives both the simulator and real processes; docs/spec/scenario.md is its reference. Only the table
-//! `[sim]` is the simulator's own.
+//! `[sim]` and the faults `hostile` and `clock-drift` are the simulator's own.
 
 mod check;
 mod load;

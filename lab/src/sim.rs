@@ -13,6 +13,7 @@ mod dice;
 mod expect;
 mod faults;
 mod flaps;
+mod heard;
 mod hostile;
 mod liar;
 mod lives;
@@ -38,7 +39,7 @@ mod world;
 mod tests;
 
 #[cfg(feature = "net")]
-pub(crate) use self::client::MARKER;
+pub(crate) use self::client::{MARKER, Progress};
 pub(crate) use self::dice::Dice;
 #[cfg(feature = "net")]
 pub(crate) use self::dice::Purpose;

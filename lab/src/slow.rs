@@ -8,10 +8,10 @@ mod relay;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use tidings_api::client::Client;
-use tidings_api::types::{SendRequest, WaitQuery, WaitState};
+use tidings_api::types::SendRequest;
 
 use crate::process::{self, Process};
 
@@ -58,14 +58,14 @@ impl Slow {
         }
         let recipient = Process::start(&binary, &scratch.path().join("recipient"), &quiet).await?;
         let one_way = Duration::from_millis(self.round_trip) / 2;
-        let relay = relay::start(port(&recipient)?, self.bytes_per_second, one_way)?;
+        let relay = relay::start(recipient.socket("tcp")?.port(), self.bytes_per_second, one_way)?;
         let address = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", relay.port, recipient.peer);
         let mut to_relay = quiet.clone();
         to_relay.extend(["--bootstrap", &address]);
         let start = Instant::now();
         let sender = Process::start(&binary, &scratch.path().join("sender"), &to_relay).await?;
         let client = sender.client().await?;
-        connected(&client, &recipient.peer).await?;
+        process::linked(&client, &recipient.peer, CONNECT_LIMIT).await?;
         println!(
             "{} bytes/s each way, {} ms there and back; linked after {:.1} s",
             self.bytes_per_second,
@@ -99,25 +99,6 @@ impl Slow {
     }
 }
 
-/// The port of a node's TCP address.
-fn port(process: &Process) -> Result<u16> {
-    let address = process.addresses.first().context("the recipient listens nowhere")?;
-    let port = address.split('/').skip_while(|&part| part != "tcp").nth(1);
-    port.and_then(|port| port.parse().ok()).with_context(|| format!("{address} has no TCP port"))
-}
-
-async fn connected(client: &Client, peer: &str) -> Result<()> {
-    let limit = Instant::now() + CONNECT_LIMIT;
-    while Instant::now() < limit {
-        let peers = client.peers().await?.peers;
-        if peers.iter().any(|known| known.peer_id == peer && !known.links.is_empty()) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    bail!("no link within {} seconds", CONNECT_LIMIT.as_secs())
-}
-
 /// Puts bulk into the outbox, incompressible so that nothing flatters the link.
 async fn fill(client: &Client, to: &str, bytes: usize) -> Result<()> {
     for number in 0..bytes.div_ceil(BULK_MESSAGE_BYTES) {
@@ -148,10 +129,6 @@ async fn deliver(client: &Client, to: &str, priority: &str, key: &str) -> Result
     message.priority = Some(priority.to_owned());
     let start = Instant::now();
     let id = client.send(&message, key).await?.id;
-    let query = WaitQuery { wait_state: Some(WaitState::Delivered), wait_seconds: Some(LONGEST_WAIT_SECONDS) };
-    let detail = client.message(&id, &query).await?;
-    if detail.reached != Some(true) {
-        bail!("the {priority} message is not delivered after {LONGEST_WAIT_SECONDS} seconds");
-    }
+    process::delivered(client, &id, LONGEST_WAIT_SECONDS).await.context(priority.to_owned())?;
     Ok(start.elapsed())
 }

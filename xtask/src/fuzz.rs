@@ -1,12 +1,12 @@
 //! Fuzzes every decoder with libFuzzer: builds the targets the way `cargo fuzz` does, with coverage counters and
 //! AddressSanitizer, and runs one after the other.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::steps::{Outcome, Steps, has, run};
+use crate::steps::{Outcome, Steps, has, run, target_directory};
 
 /// Coverage as libFuzzer reads it, memory errors found where they happen, and the checks of a debug build.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -93,10 +93,6 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     }
     targets.sort();
     Ok(targets)
-}
-
-fn target_directory(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
 }
 
 /// This machine, as the compiler names it.

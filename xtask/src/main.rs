@@ -13,13 +13,13 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test                           run every test there is
+  test                           run formatting, lints, tests and checks of licences
   layers                         check that the tree is like its drawing in ARCHITECTURE.md
   codegen [--check]              write the Rust types of docs/spec/*.proto, or check that they are current
   fuzz [--seconds N] [TARGET]…   fuzz the decoders, 300 seconds each
   bench [--bless]                count core's instructions and compare, or take them as the baseline from now on
-  soak                           fuzz every decoder, kill real nodes under load, cut cables and power, and run
-                                 thousands of seeds and every planted bug";
+  soak                           run for hours: fuzz every decoder, kill real nodes under load, cut cables and power,
+                                 run thousands of seeds, a thousand nodes and every planted bug";
 
 /// How long a decoder is fuzzed.
 const FUZZ_SECONDS: u64 = 300;

@@ -1,11 +1,11 @@
-//! Runs every test there is, and says what it could not run and why.
+//! Runs what must hold before a change lands, and what takes hours; says what it could not run and why.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::steps::{Outcome, Steps, cargo, has, run};
+use crate::steps::{Outcome, Steps, cargo, has, run, target_directory};
 
 /// What a build needs beside Rust: the program, the package that has it on Debian, what it is for.
 const TOOLS: [(&str, &str, &str); 4] = [
@@ -17,7 +17,7 @@ const TOOLS: [(&str, &str, &str); 4] = [
 
 const INSTALL_DENY: &str = "install it with `cargo install --locked cargo-deny`";
 
-/// Runs the whole suite.
+/// Runs what must hold before a change lands.
 pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     let missing: Vec<_> = TOOLS.iter().filter(|(program, ..)| !has(program)).collect();
     if !missing.is_empty() {
@@ -42,10 +42,22 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     Ok(steps.close())
 }
 
-/// Kills real nodes under load, again and again.
+/// Kills real nodes under load, again and again, and has others end by themselves at named places of the store.
 pub(crate) fn crashes(root: &Path, steps: &mut Steps) -> Result<()> {
     steps.push("crashes", lab(root, &["crash"])?);
+    steps.push("crashes at named places", crashes_at_points(root)?);
     Ok(())
+}
+
+/// Nodes that end at named places are not those that users get: they are built in a folder of their own.
+fn crashes_at_points(root: &Path) -> Result<Outcome> {
+    let directory = target_directory(root).join("failpoints").display().to_string();
+    let node = ["--package", "tidings-cli", "--features", "failpoints", "--target-dir", &directory];
+    let built = cargo(root, &[&["build", "--release"], &node[..]].concat())?;
+    if matches!(built, Outcome::Ran { ok: false, .. }) {
+        return Ok(built);
+    }
+    lab(root, &["crash", "--points", "--tidings", &format!("{directory}/release/tidings")])
 }
 
 /// Ends the store's process at every named place, in a build of its own. `--workspace` keeps the features of
@@ -62,8 +74,8 @@ fn lab(root: &Path, arguments: &[&str]) -> Result<Outcome> {
     if matches!(built, Outcome::Ran { ok: false, .. }) {
         return Ok(built);
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(run(root, Command::new(target.join("release/tidings-lab")).args(arguments))?.into_one_test())
+    let program = target_directory(root).join("release/tidings-lab");
+    Ok(run(root, Command::new(program).args(arguments))?.into_one_test())
 }
 
 fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
@@ -76,23 +88,39 @@ fn if_component(component: &str, run: impl FnOnce() -> Result<Outcome>) -> Resul
 
 /// Real nodes in network namespaces of their own, joined by a wire that loses and delays.
 fn network(root: &Path, scenarios: &[&str]) -> Result<Outcome> {
-    if !has("ip") {
-        return Ok(Outcome::NotRun("`ip` is missing; on Debian: apt-get install iproute2".to_owned()));
-    }
-    if !can_unshare() {
-        return Ok(Outcome::NotRun("only root can make network namespaces".to_owned()));
-    }
-    if !Path::new("/dev/net/tun").exists() {
-        return Ok(Outcome::NotRun("/dev/net/tun is missing; load the kernel's module tun".to_owned()));
+    if let Some(why) = no_wire() {
+        return Ok(Outcome::NotRun(why));
     }
     lab(root, &[&["net"], scenarios].concat())
+}
+
+/// The lab's own tests that take root and devices.
+fn lab_tests(root: &Path) -> Result<Outcome> {
+    if let Some(why) = no_wire() {
+        return Ok(Outcome::NotRun(why));
+    }
+    if !has("nft") {
+        return Ok(Outcome::NotRun("`nft` is missing; on Debian: apt-get install nftables".to_owned()));
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return Ok(Outcome::NotRun("/dev/fuse is missing; load the kernel's module fuse".to_owned()));
+    }
+    cargo(root, &["test", "--release", "--workspace", "--bin", "tidings-lab", "--", "--ignored"])
+}
+
+/// Why no wire can be laid between network namespaces here, if so.
+fn no_wire() -> Option<String> {
+    let no_tun = || "/dev/net/tun is missing; load the kernel's module tun".to_owned();
+    no_namespaces().or_else(|| (!Path::new("/dev/net/tun").exists()).then(no_tun))
 }
 
 /// The long versions of what the lab does in a test run.
 pub(crate) fn lab_for_long(root: &Path, steps: &mut Steps) -> Result<()> {
     steps.push("simulator", lab(root, &["sim", "--seeds", "5000", "--first", "10000"])?);
+    steps.push("a thousand nodes", lab(root, &["sim", "--seeds", "1", "lab/scenarios/large/mesh.toml"])?);
     steps.push("figures of the scenarios", lab(root, &["report", "--check"])?);
     steps.push("planted bugs", lab(root, &["planted"])?);
+    steps.push("the lab's tests of wires and disks", lab_tests(root)?);
     let scenarios = [
         "lab/scenarios/two-lossy.toml",
         "lab/scenarios/ten-clique.toml",
@@ -107,11 +135,8 @@ pub(crate) fn lab_for_long(root: &Path, steps: &mut Steps) -> Result<()> {
 
 /// Two nodes that know nothing of each other, on one cable between network namespaces.
 pub(crate) fn namespaces(root: &Path, runs: &str, outages: &str) -> Result<Outcome> {
-    if !has("ip") {
-        return Ok(Outcome::NotRun("`ip` is missing; on Debian: apt-get install iproute2".to_owned()));
-    }
-    if !can_unshare() {
-        return Ok(Outcome::NotRun("only root can make network namespaces".to_owned()));
+    if let Some(why) = no_namespaces() {
+        return Ok(Outcome::NotRun(why));
     }
     let mut arguments = vec!["lan", "--runs", runs, "--outages", outages];
     if !has("nft") {
@@ -121,11 +146,15 @@ pub(crate) fn namespaces(root: &Path, runs: &str, outages: &str) -> Result<Outco
     lab(root, &arguments)
 }
 
-/// Whether this user may make a network namespace: makes one and removes it.
-fn can_unshare() -> bool {
+/// Why there are no network namespaces here, if so: tries to make one and removes it.
+fn no_namespaces() -> Option<String> {
+    if !has("ip") {
+        return Some("`ip` is missing; on Debian: apt-get install iproute2".to_owned());
+    }
     let name = format!("tidings-probe-{}", std::process::id());
     let netns = |verb| Command::new("ip").args(["netns", verb, &name]).output().is_ok_and(|o| o.status.success());
-    netns("add") && netns("delete")
+    let made = netns("add") && netns("delete");
+    (!made).then(|| "only root can make network namespaces".to_owned())
 }
 
 fn deny(root: &Path) -> Result<Outcome> {

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Receiver<Status>,
     /// Weak, so that streams end when the driver is gone.
     pub(crate) news: broadcast::WeakSender<News>,
+    /// One computation of the network's figures at a time.
+    pub(crate) measuring: Arc<Semaphore>,
     /// The node's own, whose timers work for callers on any executor.
     pub(crate) runtime: tokio::runtime::Handle,
 }

@@ -299,6 +299,7 @@ impl Start {
             reads: Arc::new(Semaphore::new(driver::READS)),
             status: watched,
             news: news.downgrade(),
+            measuring: Arc::new(Semaphore::new(1)),
             runtime: runtime.clone(),
         });
         let driver = Driver::new(Parts {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::process::field;
+
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -36,12 +38,6 @@ impl Figures {
             threads: self.threads.max(other.threads),
         }
     }
-}
-
-fn field(status: &str, name: &str) -> Result<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let value = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
-    value.with_context(|| format!("/proc/PID/status has no {name}"))
 }
 
 /// Keeps the most of what a process takes; has no end but the process's.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tidings_api::client::Client;
-use tidings_api::types::{SendRequest, WaitQuery, WaitState};
+use tidings_api::types::SendRequest;
 
-use crate::process::Process;
+use crate::process::{Process, delivered, linked};
 
 /// Between a message's receipt and the next message.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -15,8 +15,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DELIVERY_LIMIT_SECONDS: u64 = 15;
 /// How long a link is waited for.
 const LINK_LIMIT: Duration = Duration::from_secs(20);
-/// How often it is looked for.
-const LINK_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two newcomers.
 const NEWCOMER_PAUSE: Duration = Duration::from_millis(500);
 
@@ -116,19 +114,6 @@ async fn neighbour(
     Process::start(binary, directory, &options).await
 }
 
-/// Waits until a node has a link to a peer.
-async fn linked(client: &Client, peer: &str, limit: Duration) -> Result<()> {
-    let end = Instant::now() + limit;
-    while Instant::now() < end {
-        let peers = client.peers().await?.peers;
-        if peers.iter().any(|known| known.peer_id == peer && !known.links.is_empty()) {
-            return Ok(());
-        }
-        tokio::time::sleep(LINK_INTERVAL).await;
-    }
-    bail!("no link within {} seconds", limit.as_secs())
-}
-
 async fn talk(client: &Client, to: &str, end: Instant, seen: &mut Seen) {
     while Instant::now() < end {
         match deliver(client, to).await {
@@ -145,9 +130,6 @@ async fn deliver(client: &Client, to: &str) -> Result<Duration> {
     getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let start = Instant::now();
     let id = client.send(&SendRequest::new(to, b"honest"), &format!("{:032x}", u128::from_be_bytes(key))).await?.id;
-    let query = WaitQuery { wait_state: Some(WaitState::Delivered), wait_seconds: Some(DELIVERY_LIMIT_SECONDS) };
-    if client.message(&id, &query).await?.reached != Some(true) {
-        bail!("not delivered after {DELIVERY_LIMIT_SECONDS} seconds");
-    }
+    delivered(client, &id, DELIVERY_LIMIT_SECONDS).await?;
     Ok(start.elapsed())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bytes::BytesMut;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::core::muxing::SubstreamBox;
@@ -82,7 +82,8 @@ pub(super) async fn garbage(attacker: &Attacker, bytes: Vec<u8>) {
 }
 
 /// Asks for what must be answered, and reads nothing.
-pub(super) async fn deaf(attacker: &Attacker) {
+pub(super) async fn deaf(attacker: &Attacker) -> Result<()> {
+    let victim: PeerKey = attacker.victim.peer.to_string().parse().context("the victim's peer id")?;
     lanes(LINKS, async |lane| {
         let keypair = Keypair::generate_ed25519();
         loop {
@@ -90,7 +91,7 @@ pub(super) async fn deaf(attacker: &Attacker) {
                 && let Ok(mut stream) = open(&connection, lane).await
             {
                 let mut nonce = 0;
-                while stream.write_all(&questions(&attacker.victim.peer, &mut nonce)).await.is_ok() {
+                while stream.write_all(&questions(victim, &mut nonce)).await.is_ok() {
                     tokio::time::sleep(QUESTION_INTERVAL).await;
                 }
             }
@@ -98,20 +99,15 @@ pub(super) async fn deaf(attacker: &Attacker) {
         }
     })
     .await;
+    Ok(())
 }
 
 /// Asks for the node's own card, which it has, and each time for `Got`.
-fn questions(victim: &libp2p::PeerId, nonce: &mut u64) -> BytesMut {
+fn questions(victim: PeerKey, nonce: &mut u64) -> BytesMut {
     let mut bytes = BytesMut::new();
-    let mut key = [0; 32];
-    // A peer id of an Ed25519 key ends with the key; https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md
-    let id = victim.to_bytes();
-    if let Some(end) = id.last_chunk::<32>() {
-        key = *end;
-    }
     for _ in 0..QUESTIONS {
         *nonce += 1;
-        Frame::FindCard { peer: PeerKey::from_bytes(key), nonce: *nonce }.encode(true, &mut bytes);
+        Frame::FindCard { peer: victim, nonce: *nonce }.encode(true, &mut bytes);
     }
     bytes
 }

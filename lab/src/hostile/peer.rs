@@ -105,7 +105,7 @@ async fn attack(attack: Attack, attacker: Arc<Attacker>) -> Result<()> {
         Attack::Stuffed => streams::stuffed(&attacker).await,
         Attack::Addresses => streams::addresses(&attacker).await?,
         Attack::Links => links::again_and_again(&attacker).await,
-        Attack::Deaf => links::deaf(&attacker).await,
+        Attack::Deaf => links::deaf(&attacker).await?,
         Attack::Random => links::garbage(&attacker, Garbage::Random.bytes()?).await,
         Attack::Length => links::garbage(&attacker, Garbage::Length.bytes()?).await,
         Attack::Zeros => links::garbage(&attacker, Garbage::Zeros.bytes()?).await,

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_was_accepted_is_counted_with_what_was_shown_of_it() {
-        let id = |seq| Id(MessageId { flow: FlowId::default(), seq });
+        let id = |seq| Id(MessageId { flow: FlowId([0; 8]), seq });
         let message = |to| Submitted {
             to,
             class: ClassName::Normal,

@@ -1,7 +1,9 @@
 //! A node's machine: its disk, its process, and the application that uses it, through everything that happens to them.
 
 use std::ffi::OsString;
+use std::ops::AddAssign;
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::application::{Application, Times};
 use super::clock::Clock;
 use super::home::Home;
-use crate::process::Process;
+use crate::process::{Process, field};
 use crate::scenario::Shift;
 use crate::sim::Dice;
 
@@ -73,6 +75,24 @@ pub(super) struct Report {
     pub(super) lost_names: u64,
     /// Bytes that the node wrote to links, as it told before each of its ends that it could see coming.
     pub(super) bytes: u64,
+    /// What the running process has used.
+    pub(super) usage: Usage,
+}
+
+/// What a process has used of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    pub(super) cpu: Duration,
+    pub(super) resident_kilobytes: u64,
+    pub(super) anonymous_kilobytes: u64,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu += other.cpu;
+        self.resident_kilobytes += other.resident_kilobytes;
+        self.anonymous_kilobytes += other.anonymous_kilobytes;
+    }
 }
 
 /// How a node is started.
@@ -343,11 +363,24 @@ impl Machine {
             // Whoever asked may have gone.
             Order::Report(answer) => {
                 let bytes = self.report.bytes + self.written().await;
-                drop(answer.send(Report { bytes, ..self.report.clone() }));
+                drop(answer.send(Report { bytes, usage: self.usage().unwrap_or_default(), ..self.report.clone() }));
             }
             Order::Down(_) | Order::Up => {}
         }
         Ok(())
+    }
+
+    /// What the running process has used; `None` where there is none.
+    fn usage(&self) -> Option<Usage> {
+        let id = self.process.as_ref()?.id().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // Behind the name, which may hold anything, the 12th and 13th field are the ticks in the program and the kernel.
+        let mut ticks = stat.rsplit(')').next()?.split_whitespace().skip(11).take(2).map(u64::from_str);
+        let ticks = ticks.next()?.ok()? + ticks.next()?.ok()?;
+        let cpu = Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+        let [resident_kilobytes, anonymous_kilobytes] = ["VmRSS", "RssAnon"].map(|name| field(&status, name).ok());
+        Some(Usage { cpu, resident_kilobytes: resident_kilobytes?, anonymous_kilobytes: anonymous_kilobytes? })
     }
 
     /// Bytes that the running node has written to links; none where it does not answer.

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use super::clean::Removed;
+use super::idle::Idle;
 use super::run::{Outcome, Setup};
 use crate::scenario::FaultKind;
 
@@ -14,7 +15,7 @@ pub(super) fn removed(removed: &Removed) {
 
 /// Says everything about a run; the code tells a kept promise from a broken one, and from a run that tells neither.
 pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
-    let Outcome { verdict, wire, reports, tally, length, settled, open } = outcome;
+    let Outcome { verdict, wire, formed, idle, reports, tally, length, settled, open } = outcome;
     let figures = &verdict.figures;
     let scenario = &setup.scenario;
     println!("{}, seed {}, {} nodes: {}", scenario.name, setup.seed, scenario.topology.nodes, scenario.about);
@@ -42,6 +43,14 @@ pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
     if tally.contains_key(&FaultKind::PowerCut) {
         println!("power cuts took something from {files} files and {names} names");
     }
+    if let Some(formed) = formed {
+        let (linked, whole) = (formed.linked.as_secs_f64(), formed.whole.as_secs_f64());
+        let after = formed.whole.saturating_sub(formed.linked).as_secs_f64();
+        println!("linked after {linked:.2} s, all reached all {after:.2} s after the last link ({whole:.2} s)");
+    }
+    if let Some(idle) = idle {
+        tell_idle(idle, scenario.topology.nodes);
+    }
     let traffic = &wire.traffic;
     println!(
         "wire: {} frames, {} bytes sent, {:.0} for each message; lost {}, in full queues {}, silenced {}, to nobody {}",
@@ -64,6 +73,23 @@ pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
     println!("nodes wrote {bytes} bytes to links, without what transports add");
     println!("checks {}", figures.checks);
     conclude(outcome)
+}
+
+fn tell_idle(idle: &Idle, nodes: usize) {
+    let (seconds, nodes) = (idle.length.as_secs_f64(), nodes as f64);
+    let each = |bytes: u64| bytes as f64 / nodes / (seconds / 60.0);
+    println!(
+        "quiet for {seconds:.0} s: each node sent {:.0} bytes a minute in {:.1} frames; {:.0} of them on links",
+        each(idle.wire_bytes),
+        each(idle.wire_frames),
+        each(idle.link_bytes)
+    );
+    println!(
+        "each took {:.2} % of a core, {:.1} MB of memory, {:.1} of them its own",
+        idle.cpu.as_secs_f64() / seconds / nodes * 100.0,
+        idle.resident_kilobytes as f64 / nodes / 1024.0,
+        idle.anonymous_kilobytes as f64 / nodes / 1024.0
+    );
 }
 
 fn conclude(outcome: &Outcome) -> ExitCode {

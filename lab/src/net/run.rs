@@ -12,8 +12,10 @@ use tokio::time::{sleep, sleep_until};
 use super::application::{Application, Times};
 use super::clock::Clock;
 use super::faults::Scene;
+use super::formed::{self, Formed, Member};
 use super::home::{Home, Needs};
 use super::host::{Host, Launch, Report};
+use super::idle::{Idle, Mark};
 use super::journal::Journal;
 use super::nat;
 use super::network::Network;
@@ -52,6 +54,10 @@ pub(super) struct Setup {
 pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     pub(super) wire: Figures,
+    /// When the nodes reached one another, from the first call; `None` if that was not seen.
+    pub(super) formed: Option<Formed>,
+    /// What the time cost in which the scenario says that it is quiet.
+    pub(super) idle: Option<Idle>,
     pub(super) reports: Vec<Report>,
     pub(super) tally: std::collections::BTreeMap<FaultKind, u64>,
     /// From the first call until the faults end, and from then until all was settled or the time was up.
@@ -79,15 +85,29 @@ pub(super) async fn run(setup: &Setup) -> Result<Outcome> {
         hostile: Vec::new(),
         clocks_jump: faults.iter().any(|fault| fault.plan.kind == FaultKind::ClockJump),
     })?;
-    let (mut hosts, mut applications) = (Vec::new(), Vec::new());
+    let (mut hosts, mut applications, mut members) = (Vec::new(), Vec::new(), Vec::new());
     for (node, (home, launch, process)) in machines.into_iter().enumerate() {
         let application = Arc::new(application(setup, &network, &names, node, began)?);
         applications.push(Arc::clone(&application));
+        members.push(Member { directory: home.directory(), neighbours: network.neighbours(node).len() });
         let dice = Dice::split(setup.seed, Purpose::Node(node));
         hosts.push(Host::start(home, launch, process, application, times, dice));
     }
     let mut scene = Scene::new(network, hosts, names);
-    rage(&mut scene, &mut timeline, times).await?;
+    let formed = tokio::spawn(formed::watch(members, began));
+    let idle = match scenario.sim.expect.quiet_after {
+        Some(after) => {
+            rage(&mut scene, &mut timeline, times, times.ends.min(began + after.0)).await?;
+            Some(Mark::take(&mut scene).await?)
+        }
+        None => None,
+    };
+    rage(&mut scene, &mut timeline, times, times.ends).await?;
+    let idle = match idle {
+        Some(mark) => Some(mark.until(Mark::take(&mut scene).await?)),
+        None => None,
+    };
+    let formed = formed.await.context("who watches the nodes panicked")??;
     scene.heal(&mut timeline).await?;
     harness.write(Entry::Healed { settle_micros: u64::try_from(scenario.settle.0.as_micros())? })?;
     let (healed, length) = (Instant::now(), began.elapsed());
@@ -106,18 +126,18 @@ pub(super) async fn run(setup: &Setup) -> Result<Outcome> {
     let reports = reports.into_iter().collect::<Result<_>>()?;
     let open = applications.iter().map(|application| application.open()).sum();
     let verdict = checker::judge(&checker::read(&setup.logs)?, Some(&scenario.expect));
-    Ok(Outcome { verdict, wire, reports, tally: scene.tally, length, settled, open })
+    Ok(Outcome { verdict, wire, formed, idle, reports, tally: scene.tally, length, settled, open })
 }
 
-/// Carries faults out until the scenario's length is over.
-async fn rage(scene: &mut Scene, timeline: &mut Timeline, times: Times) -> Result<()> {
+/// Carries faults out until then.
+async fn rage(scene: &mut Scene, timeline: &mut Timeline, times: Times, until: Instant) -> Result<()> {
     while let Some(next) = timeline.next_time()
-        && times.began + next < times.ends
+        && times.began + next < until
     {
         sleep_until((times.began + next).into()).await;
         scene.carry_out(timeline, next).await?;
     }
-    sleep_until(times.ends.into()).await;
+    sleep_until(until.into()).await;
     Ok(())
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Client {
     payloads: u64,
 }
 
-/// How far a stream of submissions is.
+/// How far one table `[[send]]` is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) calls: u64,
@@ -112,7 +112,7 @@ impl Client {
         let lifetime = send.lifetime.map_or(tidings_core::message::DEFAULT_LIFETIME, |lifetime| lifetime.0);
         let (mut submissions, mut written, mut cancels) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..send.per_call.unwrap_or(1) {
-            let to = self.recipient(number, send);
+            let to = self.progress[number].recipient(send, &mut self.dice);
             let bytes = send.bytes.map_or(256, |sizes| self.dice.between(sizes.least, sizes.most));
             let payload = self.payload(own, bytes);
             written.push(Submitted {
@@ -134,14 +134,6 @@ impl Client {
             }
         }
         Some(Submit { first_call: 0, submissions, written, cancels, repeat: send.repeat })
-    }
-
-    fn recipient(&mut self, number: usize, send: &Send) -> usize {
-        let progress = &mut self.progress[number];
-        let count = progress.recipients.len();
-        let at = if send.to == Recipients::Anybody { self.dice.index(count) } else { progress.next % count };
-        progress.next += 1;
-        progress.recipients[at]
     }
 
     fn payload(&mut self, own: usize, bytes: u64) -> Bytes {
@@ -188,5 +180,13 @@ impl From<ClassName> for Class {
 impl Progress {
     pub(crate) fn to(recipients: Vec<usize>) -> Self {
         Self { calls: 0, recipients, next: 0 }
+    }
+
+    /// To whom the next message goes: in turn, or to anybody. There must be somebody.
+    pub(crate) fn recipient(&mut self, send: &Send, dice: &mut Dice) -> usize {
+        let count = self.recipients.len();
+        let at = if send.to == Recipients::Anybody { dice.index(count) } else { self.next % count };
+        self.next += 1;
+        self.recipients[at]
     }
 }

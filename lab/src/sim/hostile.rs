@@ -10,14 +10,13 @@ use tidings_core::interval::IntervalSet;
 use tidings_core::wire::{Clear, Content, Fragment, Frame, FrameDecoder, Parcel, Suite};
 
 use super::dice::Dice;
+use super::heard::{Heard, altered};
 use super::liar::Rumours;
 use super::node::LabSealer;
 use super::trace::Mark;
 use super::world::{Happening, World};
 use crate::scenario::Conduct;
 
-/// How many written chunks are remembered.
-const MEMORY: usize = 400;
 /// The largest piece of a parcel that is put into one frame.
 const PIECE: usize = 4_000;
 
@@ -25,34 +24,29 @@ const PIECE: usize = 4_000;
 #[derive(Debug)]
 pub(super) struct Hostile {
     pub(super) conduct: Conduct,
-    heard: Vec<Bytes>,
+    /// What was written, chunk by chunk.
+    heard: Heard<Bytes>,
     rumours: Rumours,
     dice: Dice,
 }
 
 impl Hostile {
     pub(super) fn new(conduct: Conduct, dice: Dice) -> Self {
-        Self { conduct, heard: Vec::new(), rumours: Rumours::default(), dice }
+        Self { conduct, heard: Heard::default(), rumours: Rumours::default(), dice }
     }
 
     fn hear(&mut self, bytes: &Bytes) {
         if self.conduct == Conduct::Liar {
             self.rumours.hear(bytes, &mut self.dice);
-        } else if self.heard.len() < MEMORY {
-            self.heard.push(bytes.clone());
         } else {
-            let at = self.dice.index(MEMORY);
-            self.heard[at] = bytes.clone();
+            self.heard.keep(bytes.clone(), &mut self.dice);
         }
     }
 
     /// What it writes next.
     fn invent(&mut self) -> Bytes {
         match self.conduct {
-            Conduct::Replayer => {
-                let at = self.dice.index(self.heard.len().max(1));
-                self.heard.get(at).cloned().unwrap_or_default()
-            }
+            Conduct::Replayer => self.heard.any(&mut self.dice).cloned().unwrap_or_default(),
             Conduct::Flooder => self.flood(),
             Conduct::Forger => self.forge().unwrap_or_default(),
             Conduct::Liar => self.rumours.lie(&mut self.dice).unwrap_or_default(),
@@ -67,17 +61,10 @@ impl Hostile {
 
     /// A heard parcel, altered in one place or said to be of other messages.
     fn forge(&mut self) -> Option<Bytes> {
-        let at = self.dice.index(self.heard.len().max(1));
-        let (class, parcel) = parcel_in(self.heard.get(at)?)?;
-        let altered = if self.dice.below(2) == 0 {
-            let mut altered = parcel.to_vec();
-            let at = self.dice.index(altered.len());
-            altered[at] ^= self.dice.between(1, 255).to_le_bytes()[0];
-            altered.into()
-        } else {
-            self.renamed(class, &parcel)?
-        };
-        Some(self.carry(&altered))
+        let (class, parcel) = parcel_in(self.heard.any(&mut self.dice)?)?;
+        let forged =
+            if self.dice.below(2) == 0 { altered(&parcel, &mut self.dice) } else { self.renamed(class, &parcel)? };
+        Some(self.carry(&forged))
     }
 
     fn renamed(&mut self, class: Class, parcel: &Bytes) -> Option<Bytes> {

@@ -6,16 +6,14 @@ use tidings_core::wire::{Frame, FrameDecoder, MAX_INDICES, Named, RouteUpdate, R
 use tidings_crypto::{AnnouncementHash, ChainValue};
 
 use super::dice::Dice;
-
-/// How much of what was heard is remembered.
-const MEMORY: usize = 400;
+use super::heard::{Heard, altered};
 
 /// What a liar has heard of routes.
 #[derive(Debug, Default)]
 pub(super) struct Rumours {
     /// Updates that name their announcement.
-    routes: Vec<RouteUpdate>,
-    announcements: Vec<Bytes>,
+    routes: Heard<RouteUpdate>,
+    announcements: Heard<Bytes>,
 }
 
 impl Rumours {
@@ -26,17 +24,17 @@ impl Rumours {
         while let Ok(Some((frame, ..))) = decoder.next_frame() {
             if let Frame::Routing(Routing::Updates { updates, .. }) = frame {
                 for update in updates.into_iter().filter(|update| update.named.is_some()) {
-                    keep(&mut self.routes, update, dice);
+                    self.routes.keep(update, dice);
                 }
             } else if let Frame::Routing(Routing::Announcement(bytes)) = frame {
-                keep(&mut self.announcements, bytes, dice);
+                self.announcements.keep(bytes, dice);
             }
         }
     }
 
     /// Words a lie.
     pub(super) fn lie(&self, dice: &mut Dice) -> Option<Bytes> {
-        let route = self.routes.get(dice.index(self.routes.len().max(1)))?;
+        let route = self.routes.any(dice)?;
         let named = route.named?;
         let frame = match dice.below(6) {
             0 => update(route.cost / 2, route.chain, named, dice),
@@ -46,14 +44,12 @@ impl Rumours {
                 update(1, ChainValue(dice.bytes()), Named { version, ..named }, dice)
             }
             3 => {
-                let other = self.routes[dice.index(self.routes.len())].named?;
+                let other = self.routes.any(dice)?.named?;
                 update(route.cost, route.chain, Named { to: other.to, ..named }, dice)
             }
             4 => {
-                let mut altered = self.announcements.get(dice.index(self.announcements.len().max(1)))?.to_vec();
-                let at = dice.index(altered.len());
-                altered[at] ^= dice.between(1, 255).to_le_bytes()[0];
-                return Some(self.unsigned(altered.into(), route, named, dice));
+                let forged = altered(self.announcements.any(dice)?, dice);
+                return Some(unsigned(forged, route, named, dice));
             }
             _ => {
                 let version = Version { seq: named.version.seq + dice.below(1_000), ..named.version };
@@ -62,23 +58,14 @@ impl Rumours {
         };
         Some(written(&[frame]))
     }
-
-    /// Offers an announcement that its owner has not signed, and sends it unasked.
-    fn unsigned(&self, announcement: Bytes, route: &RouteUpdate, named: Named, dice: &mut Dice) -> Bytes {
-        let version = Version { seq: named.version.seq + 1, ..named.version };
-        let named = Named { version, hash: AnnouncementHash::of(&announcement), follows: true, ..named };
-        let offer = update(1, route.chain, named, dice);
-        written(&[offer, Routing::Announcement(announcement)])
-    }
 }
 
-fn keep<T>(known: &mut Vec<T>, new: T, dice: &mut Dice) {
-    if known.len() < MEMORY {
-        known.push(new);
-    } else {
-        let at = dice.index(MEMORY);
-        known[at] = new;
-    }
+/// Offers an announcement that its owner has not signed, and sends it unasked.
+fn unsigned(announcement: Bytes, route: &RouteUpdate, named: Named, dice: &mut Dice) -> Bytes {
+    let version = Version { seq: named.version.seq + 1, ..named.version };
+    let named = Named { version, hash: AnnouncementHash::of(&announcement), follows: true, ..named };
+    let offer = update(1, route.chain, named, dice);
+    written(&[offer, Routing::Announcement(announcement)])
 }
 
 /// An update under an index that the engine beside does not use.

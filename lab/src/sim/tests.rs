@@ -6,6 +6,7 @@ use tidings_core::trust::Evidence;
 
 use super::dice::{Dice, Purpose};
 use super::expect::fairness;
+use super::faults::Tally;
 use super::run::{How, run};
 use super::shrink::shrink;
 use super::wire::{Quality, Road};
@@ -19,10 +20,11 @@ fn scenario(name: &str) -> Arc<Scenario> {
     Arc::new(load(&file).unwrap())
 }
 
-/// Runs a few seeds, each twice, and expects the promise and the same trace.
+/// Runs a few seeds, each twice, and expects the promise and the same trace. Says what each has seen.
 #[track_caller]
-fn keeps_the_promise(name: &str, seeds: &[u64]) {
+fn keeps_the_promise(name: &str, seeds: &[u64]) -> Vec<Tally> {
     let scenario = scenario(name);
+    let mut tallies = Vec::new();
     for seed in seeds {
         let outcome = run(&scenario, *seed, &How::default());
         assert_eq!(outcome.verdict.violations, [], "{name}, seed {seed}");
@@ -31,6 +33,17 @@ fn keeps_the_promise(name: &str, seeds: &[u64]) {
         let accused: Vec<_> = outcome.tally.accused.keys().filter(|what| **what != Evidence::CannotOpen).collect();
         assert_eq!(accused, Vec::<&Evidence>::new(), "{name}, seed {seed}: honest nodes are accused");
         assert_eq!(run(&scenario, *seed, &How::default()).hashes(), outcome.hashes(), "{name}, seed {seed}");
+        tallies.push(outcome.tally);
+    }
+    tallies
+}
+
+/// Expects that hostile nodes wrote what they must not, and that neighbours have seen it for what it is.
+#[track_caller]
+fn hostile_nodes_are_seen(tallies: &[Tally], as_what: Evidence) {
+    for tally in tallies {
+        assert!(tally.forged > 0, "no hostile node wrote anything");
+        assert!(tally.convicted.contains_key(&as_what), "expected {as_what:?}, got {:?}", tally.convicted);
     }
 }
 
@@ -66,7 +79,7 @@ fn clocks_that_jump() {
 
 #[test]
 fn neighbours_that_attack() {
-    keeps_the_promise("hostile-neighbour", &[1, 2]);
+    hostile_nodes_are_seen(&keeps_the_promise("hostile-neighbour", &[1, 2]), Evidence::MalformedParcel);
 }
 
 #[test]
@@ -86,7 +99,7 @@ fn a_mesh_that_loses_much() {
 
 #[test]
 fn nodes_that_lie_about_routes() {
-    keeps_the_promise("liars", &[1]);
+    hostile_nodes_are_seen(&keeps_the_promise("liars", &[1]), Evidence::ForgedRoute);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tidings::{DeliveryView, Graph, Labels as Told, PeerId, RouteView, View, Way};
+use tidings::{DeliveryView, Graph, Labels as Told, NodeInfo, PeerId, RouteView, View, Way};
 
 use super::State;
 use super::extract::Json;
@@ -20,6 +20,12 @@ impl<'a> Called<'a> {
         let own = view.peers.iter().map(|peer| (peer.peer, peer.name.as_str()));
         let contacts = view.contacts.iter().map(|contact| (contact.peer, contact.name.as_str()));
         Self(own.chain(contacts).collect())
+    }
+
+    /// This node too, by its own name.
+    fn and_itself(mut self, info: &'a NodeInfo) -> Self {
+        self.0.insert(info.peer_id, &info.name);
+        self
     }
 
     fn name(&self, peer: PeerId) -> String {
@@ -82,11 +88,10 @@ async fn known(state: &State) -> Result<Topology, Problem> {
     let graph = state.node.graph().await?;
     let view = state.node.view().await?;
     let info = state.node.info().await;
-    let called = Called::new(&view);
-    let name = |peer: PeerId| if peer == info.peer_id { info.name.clone() } else { called.name(peer) };
+    let called = Called::new(&view).and_itself(&info);
     let node = |node: &tidings::GraphNode| TopologyNode {
         peer_id: node.peer.to_string(),
-        name: name(node.peer),
+        name: called.name(node.peer),
         reachable: node.reachable,
         degree: node.degree,
     };
@@ -129,11 +134,11 @@ fn chosen(kind: TopologyKind) -> tidings::Topology {
 pub(super) async fn network(state: State) -> Result<axum::Json<Network>, Problem> {
     let tidings::Network { metrics, delivery, recovery, .. } = state.node.network().await?;
     let view = state.node.view().await?;
-    let (called, own) = (Called::new(&view), state.node.info().await);
-    let name = |peer: PeerId| if peer == own.peer_id { own.name.clone() } else { called.name(peer) };
+    let info = state.node.info().await;
+    let called = Called::new(&view).and_itself(&info);
     let hotspots = metrics.hotspots.iter().map(|hotspot| Hotspot {
         peer_id: hotspot.peer.to_string(),
-        name: name(hotspot.peer),
+        name: called.name(hotspot.peer),
         share: hotspot.share,
     });
     Ok(axum::Json(Network {

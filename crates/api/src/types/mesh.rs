@@ -50,9 +50,6 @@ pub enum TopologyKind {
 }
 
 impl TopologyKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Mesh, Self::Ring, Self::Hierarchical, Self::Star, Self::Adaptive];
-
     /// Its name in JSON.
     pub const fn name(self) -> &'static str {
         match self {

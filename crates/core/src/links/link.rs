@@ -441,8 +441,8 @@ impl Link {
             let fits = writer.min(window);
             let room = Room {
                 piece: fits.min(self.window.frame_limit()),
-                // What cannot be cut may exceed the window when nothing is in flight.
-                whole: if self.window.in_flight() == 0 { writer } else { fits },
+                // What cannot be cut may exceed a window that nothing in flight would make room in.
+                whole: if self.window.nothing_asks() { writer } else { fits },
             };
             let Some(taken) = self.queue.take(room) else {
                 if writer > window {

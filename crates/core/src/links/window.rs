@@ -83,7 +83,12 @@ impl Window {
     /// How much more may be sent now. Where nothing in flight asks for `Got`, one frame may always go and ask.
     pub(super) fn room(&self) -> u64 {
         let room = self.size.saturating_sub(self.in_flight());
-        if self.wanted_at <= self.got { room.max(self.frame_limit()) } else { room }
+        if self.nothing_asks() { room.max(self.frame_limit()) } else { room }
+    }
+
+    /// Whether nothing in flight asks for `Got`, so that nothing would ever make room in the window.
+    pub(super) fn nothing_asks(&self) -> bool {
+        self.wanted_at <= self.got
     }
 
     /// The best measured rate, in bytes per second.
@@ -108,7 +113,7 @@ impl Window {
     pub(super) fn must_ask(&self, frame: u64, is_last: IsLast) -> bool {
         is_last == IsLast::Yes
             || self.sent + frame - self.wanted_at >= self.size / 4
-            || self.wanted_at <= self.got && self.in_flight() + frame >= self.size
+            || self.nothing_asks() && self.in_flight() + frame >= self.size
     }
 
     /// A counted frame was handed to the link.

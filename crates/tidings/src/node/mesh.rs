@@ -1,5 +1,6 @@
 //! The mesh around a node: ways, shape, figures, and what the node tells of itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::topology::{Graph, Kind, Metrics};
@@ -49,7 +50,8 @@ impl Node {
         self.look(|engine| engine.graph()).await
     }
 
-    /// Returns the figures of the network. In an island of thousands that takes a tenth of a second of a thread.
+    /// Returns the figures of the network. In an island of thousands that takes a tenth of a second of a thread, of
+    /// which there is one: callers wait for each other.
     ///
     /// # Errors
     ///
@@ -59,9 +61,15 @@ impl Node {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn network(&self) -> Result<Network, CallError> {
+        let turn = Arc::clone(&self.shared.measuring).acquire_owned().await.map_err(|_| CallError::Stopped)?;
         let look = self.look(|engine| (engine.graph(), engine.delivery_view(), engine.topology_view()));
         let (graph, delivery, topology) = look.await?;
-        let measured = self.shared.runtime.spawn_blocking(move || graph.measure());
+        // The turn ends with the computation, which goes on where the caller has left.
+        let measured = self.shared.runtime.spawn_blocking(move || {
+            let metrics = graph.measure();
+            drop(turn);
+            metrics
+        });
         let metrics = measured.await.map_err(|_| CallError::Stopped)?;
         let recovery = topology.stats.last_recovery_ms.map(Duration::from_millis);
         Ok(Network { metrics, delivery, recovery })

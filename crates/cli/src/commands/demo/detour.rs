@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tidings_api::client::Client;
-use tidings_api::types::{InboxQuery, SendRequest};
+use tidings_api::types::SendRequest;
 
 use super::member::{Member, broken};
-use super::story::{Teller, joined, until};
+use super::story::{Teller, joined, numbered, until};
 use super::wiring::Plan;
 use crate::failure::Failure;
 
@@ -62,16 +62,13 @@ impl Probes {
 
     /// Takes what has arrived, and acknowledges it.
     async fn read(&mut self, client: &Client) -> Result<(), Failure> {
-        let query = InboxQuery { limit: Some(1000), kind: Some(KIND.to_owned()), wait_seconds: None };
-        let page = client.inbox(&query).await?.messages;
+        let page = numbered(client, KIND, None).await?;
         let now = Instant::now();
-        for message in &page {
-            let number = message.content.payload.as_deref().and_then(|text| text.parse().ok());
-            let number = number.ok_or_else(|| broken("a message arrived that nobody sent".to_owned()))?;
-            self.again += u32::from(self.shown.insert(number, (now, message.hops)).is_some());
+        for (number, message) in &page {
+            self.again += u32::from(self.shown.insert(*number, (now, message.hops)).is_some());
         }
         if !page.is_empty() {
-            client.acknowledge(page.into_iter().map(|message| message.id).collect()).await?;
+            client.acknowledge(page.into_iter().map(|(_, message)| message.id).collect()).await?;
         }
         Ok(())
     }

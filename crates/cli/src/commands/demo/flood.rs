@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tidings_api::client::Client;
-use tidings_api::types::{BatchRequest, InboxQuery, SendRequest, SendResult};
+use tidings_api::types::{BatchRequest, SendRequest, SendResult};
 
 use super::member::{Member, broken};
-use super::story::{Teller, until};
+use super::story::{Teller, numbered, until};
 use crate::failure::Failure;
 
 /// Messages in one call.
@@ -30,18 +30,15 @@ struct Shown {
 impl Shown {
     /// Reads what is there, and acknowledges it.
     async fn read(&mut self, client: &Client) -> Result<usize, Failure> {
-        let query = InboxQuery { limit: Some(1000), kind: Some(KIND.to_owned()), wait_seconds: Some(1) };
-        let page = client.inbox(&query).await?.messages;
-        for message in &page {
-            let number = message.content.payload.as_deref().and_then(|text| text.parse().ok());
-            let number = number.ok_or_else(|| broken("a message arrived that nobody sent".to_owned()))?;
+        let page = numbered(client, KIND, Some(1)).await?;
+        for (number, message) in &page {
             if self.acknowledged.contains(&message.id) {
                 self.after_acknowledgement += 1;
             }
-            let ids = self.ids.entry(number).or_default();
+            let ids = self.ids.entry(*number).or_default();
             self.again += u32::from(!ids.insert(message.id.clone()));
         }
-        let ids: Vec<_> = page.iter().map(|message| message.id.clone()).collect();
+        let ids: Vec<_> = page.iter().map(|(_, message)| message.id.clone()).collect();
         if !ids.is_empty() {
             client.acknowledge(ids.clone()).await?;
             self.acknowledged.extend(ids);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tidings_api::client::Client;
 use tidings_api::types::{InboxQuery, ReceivedMessage};
 
 use super::member::{Member, broken};
@@ -73,6 +74,21 @@ pub(super) async fn joined(nodes: &[Member]) -> Result<(), Failure> {
         .await?;
     }
     Ok(())
+}
+
+/// What has arrived of messages of one kind that carry a number, each with its number.
+pub(super) async fn numbered(
+    client: &Client,
+    kind: &str,
+    wait_seconds: Option<u64>,
+) -> Result<Vec<(u32, ReceivedMessage)>, Failure> {
+    let query = InboxQuery { limit: Some(1000), kind: Some(kind.to_owned()), wait_seconds };
+    let with_number = |message: ReceivedMessage| {
+        let number = message.content.payload.as_deref().and_then(|text| text.parse().ok());
+        let number = number.ok_or_else(|| broken("a message arrived that nobody sent".to_owned()))?;
+        Ok((number, message))
+    };
+    client.inbox(&query).await?.messages.into_iter().map(with_number).collect()
 }
 
 /// A first message, from somebody who has never met the recipient.

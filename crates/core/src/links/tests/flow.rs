@@ -309,6 +309,22 @@ fn a_full_queue_drops_answers_and_counts_them() {
 }
 
 #[test]
+fn a_frame_that_cannot_be_cut_goes_even_where_nothing_in_flight_asks_for_got() {
+    let mut solo = Solo::joined();
+    let frames = [
+        Frame::FindCard { peer: key(1), nonce: 1 },
+        Frame::CardFound { nonce: 2, card: payload(12_000, 1) },
+        Frame::FindCard { peer: key(1), nonce: 3 },
+    ];
+    for frame in frames {
+        solo.put(Event::Control { link: None, peer: key(PEER), frame, batch: BatchNo::default() });
+    }
+    solo.handle(Event::Durable(BatchNo(3)));
+    let asked: Vec<_> = solo.frames().into_iter().map(|(.., wants_got)| wants_got).collect();
+    assert_eq!(asked, [false, true], "the long one goes beyond the window, and the rest waits for its `Got`");
+}
+
+#[test]
 fn parcels_that_no_link_could_carry_are_given_back() {
     let mut solo = Solo::joined();
     solo.send(Class::Low, 1, Bytes::new(), 1);

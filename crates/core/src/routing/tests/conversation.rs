@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidings_crypto::{Neighbours, Power};
 
+use super::super::config::REQUESTS;
 use super::super::{Effect, Event, Facts};
 use super::solo::named;
 use super::solo::{Peer, Solo, update};
@@ -114,7 +115,7 @@ fn a_request_is_not_passed_on_without_end() {
         let request = SeqRequest { to: victim.id(), version: version(1, 3 + seq), ttl: 9 };
         solo.hear(asker, Routing::SeqRequest(request));
     }
-    assert_eq!(solo.sent(next).len(), 5);
+    assert_eq!(solo.sent(next).len(), usize::try_from(REQUESTS.burst).expect("few"));
 }
 
 #[test]

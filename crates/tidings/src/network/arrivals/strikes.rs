@@ -1,4 +1,8 @@
-//! Peers that are not let in for a while, because their links broke the format.
+//! Peers that are not let in for a while, because their links broke the format; docs/spec/links.md §8.5.
+//!
+//! The engine's own rule (§8.1) is another one. It counts floods and false `Got`s too, adds them up over ten minutes,
+//! and refuses links with a goodbye: whoever stays connected can open one after the other. Here only malformed frames
+//! count, which no version of a node writes, and connections are what is refused.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
