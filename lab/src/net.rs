@@ -13,6 +13,7 @@ mod application;
 mod beside;
 mod clean;
 mod clock;
+mod detours;
 mod disk;
 mod faults;
 mod formed;

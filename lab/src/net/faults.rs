@@ -1,10 +1,11 @@
 //! What goes wrong in a run of real nodes, carried out.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::detours::{Loss, loses_a_way};
 use super::host::{Ending, Host, Order};
 use super::network::Network;
 use super::timeline::{Due, Timeline};
@@ -26,11 +27,14 @@ pub(super) struct Scene {
     down: Vec<bool>,
     /// What happened, by kind.
     pub(super) tally: BTreeMap<FaultKind, u64>,
+    /// When something went that messages may have gone through.
+    pub(super) losses: Vec<Loss>,
+    began: Instant,
 }
 
 impl Scene {
-    pub(super) fn new(network: Network, hosts: Vec<Host>, names: Vec<String>) -> Self {
-        Self { network, hosts, names, down: Vec::new(), tally: BTreeMap::new() }
+    pub(super) fn new(network: Network, hosts: Vec<Host>, names: Vec<String>, began: Instant) -> Self {
+        Self { network, hosts, names, down: Vec::new(), tally: BTreeMap::new(), losses: Vec::new(), began }
     }
 
     /// Does what is due.
@@ -41,6 +45,10 @@ impl Scene {
         match due {
             Due::Begin => {
                 *self.tally.entry(fault.plan.kind).or_default() += 1;
+                if loses_a_way(fault.plan.kind) {
+                    let node = (!matches!(fault.plan.kind, FaultKind::Cut | FaultKind::Silent)).then_some(fault.node);
+                    self.losses.push(Loss { at: self.began.elapsed(), node });
+                }
                 self.begin(&fault).await?;
                 if fault.plan.kind == FaultKind::Flap {
                     timeline.turn(number, now);

@@ -15,7 +15,7 @@ pub(super) fn removed(removed: &Removed) {
 
 /// Says everything about a run; the code tells a kept promise from a broken one, and from a run that tells neither.
 pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
-    let Outcome { verdict, wire, formed, idle, reports, tally, length, settled, open } = outcome;
+    let Outcome { verdict, wire, formed, idle, detours, reports, tally, length, settled, open } = outcome;
     let figures = &verdict.figures;
     let scenario = &setup.scenario;
     println!("{}, seed {}, {} nodes: {}", scenario.name, setup.seed, scenario.topology.nodes, scenario.about);
@@ -47,6 +47,16 @@ pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
         let (linked, whole) = (formed.linked.as_secs_f64(), formed.whole.as_secs_f64());
         let after = formed.whole.saturating_sub(formed.linked).as_secs_f64();
         println!("linked after {linked:.2} s, all reached all {after:.2} s after the last link ({whole:.2} s)");
+    }
+    if let Some(last) = detours.last() {
+        let part = |percent: usize| detours[(detours.len() - 1) * percent / 100].as_secs_f64();
+        println!(
+            "after {} losses of a node or a link: a way around within {:.3} s (median), {:.3} s (99 of 100), {:.3} s (last)",
+            detours.len(),
+            part(50),
+            part(99),
+            last.as_secs_f64()
+        );
     }
     if let Some(idle) = idle {
         tell_idle(idle, scenario.topology.nodes);

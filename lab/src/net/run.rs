@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::application::{Application, Times};
 use super::clock::Clock;
+use super::detours::detours;
 use super::faults::Scene;
 use super::formed::{self, Formed, Member};
 use super::home::{Home, Needs};
@@ -58,6 +59,8 @@ pub(super) struct Outcome {
     pub(super) formed: Option<Formed>,
     /// What the time cost in which the scenario says that it is quiet.
     pub(super) idle: Option<Idle>,
+    /// How much longer than usual messages took after each loss of a node or a link.
+    pub(super) detours: Vec<Duration>,
     pub(super) reports: Vec<Report>,
     pub(super) tally: std::collections::BTreeMap<FaultKind, u64>,
     /// From the first call until the faults end, and from then until all was settled or the time was up.
@@ -93,7 +96,7 @@ pub(super) async fn run(setup: &Setup) -> Result<Outcome> {
         let dice = Dice::split(setup.seed, Purpose::Node(node));
         hosts.push(Host::start(home, launch, process, application, times, dice));
     }
-    let mut scene = Scene::new(network, hosts, names);
+    let mut scene = Scene::new(network, hosts, names, began);
     let formed = tokio::spawn(formed::watch(members, began));
     let idle = match scenario.sim.expect.quiet_after {
         Some(after) => {
@@ -125,8 +128,9 @@ pub(super) async fn run(setup: &Setup) -> Result<Outcome> {
     }
     let reports = reports.into_iter().collect::<Result<_>>()?;
     let open = applications.iter().map(|application| application.open()).sum();
-    let verdict = checker::judge(&checker::read(&setup.logs)?, Some(&scenario.expect));
-    Ok(Outcome { verdict, wire, formed, idle, reports, tally: scene.tally, length, settled, open })
+    let log = checker::read(&setup.logs)?;
+    let (verdict, detours) = (checker::judge(&log, Some(&scenario.expect)), detours(&log, &scene.losses));
+    Ok(Outcome { verdict, wire, formed, idle, detours, reports, tally: scene.tally, length, settled, open })
 }
 
 /// Carries faults out until then.
