@@ -114,7 +114,8 @@ fn yamux_config() -> yamux::Config {
 
 fn tune_quic(mut config: quic::Config, preset: &Preset) -> quic::Config {
     config.handshake_timeout = QUIC_HANDSHAKE;
-    config.keep_alive_interval = preset.keep_alive;
+    // A connection with a link is kept by the link's probes, which come sooner: QUIC then sends none of its own.
+    config.keep_alive_interval = preset.keep_alive * 3 / 2;
     config.max_idle_timeout = u32::try_from(preset.transport_idle.as_millis()).unwrap_or(u32::MAX);
     config.max_concurrent_stream_limit = MAX_STREAMS;
     config.max_stream_data = QUIC_STREAM_WINDOW_BYTES;

@@ -29,7 +29,7 @@ impl Default for Config {
         Self {
             name: String::new(),
             capabilities: Vec::new(),
-            idle_interval: Duration::from_secs(15),
+            idle_interval: Duration::from_secs(20),
             max_links: 128,
             nearby_links: 3,
             max_dials: 32,

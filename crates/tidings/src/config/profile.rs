@@ -41,7 +41,7 @@ impl Profile {
         match self {
             Self::Server => Preset {
                 mdns_query: Duration::from_secs(10),
-                keep_alive: Duration::from_secs(15),
+                keep_alive: Duration::from_secs(20),
                 transport_idle: Duration::from_secs(45),
                 max_inbound: 512,
                 worker_threads: 4,
@@ -51,7 +51,7 @@ impl Profile {
             },
             Self::Desktop => Preset {
                 mdns_query: Duration::from_secs(10),
-                keep_alive: Duration::from_secs(15),
+                keep_alive: Duration::from_secs(20),
                 transport_idle: Duration::from_secs(45),
                 max_inbound: 128,
                 worker_threads: 2,
@@ -93,8 +93,8 @@ impl FromStr for Profile {
 pub struct Preset {
     /// How often the local network is asked who is there, while nobody else asks. Each costs one multicast packet.
     pub mdns_query: Duration,
-    /// Silence after which QUIC sends a packet, so that routers on the way keep the path. Each wakes a phone's
-    /// radio.
+    /// Silence after which a link is probed, so that its end is seen and routers on the way keep the path; where there
+    /// is no link, QUIC sends a packet after half as long again. Each wakes a phone's radio.
     pub keep_alive: Duration,
     /// Silence after which a QUIC connection counts as lost.
     pub transport_idle: Duration,

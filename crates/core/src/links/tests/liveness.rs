@@ -46,7 +46,7 @@ fn an_idle_link_is_probed_and_stays() {
 fn a_dead_idle_link_is_noticed() {
     let mut net = joined();
     net.cut(0);
-    net.until(Duration::from_secs(17), |net| !net.is_up(0, 1) && !net.is_up(1, 0));
+    net.until(Duration::from_secs(22), |net| !net.is_up(0, 1) && !net.is_up(1, 0));
     net.until(Duration::from_secs(11), |net| net.links(0) == 0 && net.links(1) == 0);
 }
 
