@@ -448,6 +448,7 @@ impl<S: Sealer> Engine<S> {
             Effect::LinkUp { link, peer, round_trip } => self.on_link_up(now, link, peer, round_trip),
             Effect::LinkDown { link } => self.on_link_down(now, link),
             Effect::LinkSilent { link } => self.on_link_silent(now, link),
+            Effect::RoutingLeftOut { link } => self.on_routing_left_out(now, link),
             Effect::LinkAnswers { link } => self.on_link_answers(now, link),
             Effect::RoundTrip { link, round_trip } => self.on_round_trip(now, link, round_trip),
             Effect::Parcel { link, peer, bytes, .. } => self.on_parcel(now, link, peer, bytes),

@@ -135,6 +135,7 @@ impl State {
             Event::LinkDown { link } => self.on_link_down(link),
             Event::Silent { link } => self.on_silent(link),
             Event::Answers { link } => self.on_answers(link),
+            Event::LeftOut { link } => self.on_left_out(link),
             Event::Cost { link, cost } => self.on_cost(link, cost),
             Event::Frame { link, frame } => self.on_frame(link, frame),
             Event::Facts(facts) => self.on_facts(facts),

@@ -116,8 +116,7 @@ mod tests {
     #[test]
     fn the_slowest_message_around_a_loss_tells_how_long_the_detour_took() {
         let times = [(0, 2), (990, 1_400), (1_100, 1_400), (9_000, 9_002), (9_500, 9_502)];
-        let log: Vec<_> =
-            (0..).zip(times).flat_map(|(seq, (accepted, shown))| message(seq, accepted, shown)).collect();
+        let log: Vec<_> = (0..).zip(times).flat_map(|(seq, (accepted, shown))| message(seq, accepted, shown)).collect();
         let loss = |at, node| Loss { at: Duration::from_millis(at), node };
         let found = detours(&log, &[loss(1_000, Some(2)), loss(9_001, None), loss(1_000, Some(1)), loss(5_000, None)]);
         assert_eq!(found, [Duration::ZERO, Duration::from_millis(408)], "not of its own, not where nothing was sent");

@@ -140,6 +140,10 @@ impl<S: Sealer> Engine<S> {
         }
     }
 
+    pub(super) fn on_routing_left_out(&mut self, now: Moment, link: LinkId) {
+        self.routing.handle(now.mono, routing::Event::LeftOut { link });
+    }
+
     pub(super) fn on_round_trip(&mut self, now: Moment, link: LinkId, round_trip: Duration) {
         if let Some(road) = self.ways.roads.get_mut(&link) {
             road.measured.round_trip = round_trip;

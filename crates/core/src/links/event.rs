@@ -87,6 +87,8 @@ pub(crate) enum Effect {
     LinkSilent { link: LinkId },
     /// A suspect link answers again.
     LinkAnswers { link: LinkId },
+    /// A frame of routing found no room in a link's queue, and does not go.
+    RoutingLeftOut { link: LinkId },
     /// A link's round trip was asked for and is measured, or has changed by a quarter, and by 2 ms at least.
     RoundTrip { link: LinkId, round_trip: Duration },
     /// A whole parcel arrived.

@@ -166,6 +166,11 @@ impl Link {
         self.phase == Phase::Live && !self.liveness.is_suspect()
     }
 
+    /// Whether it owes an answer, and is a link like others again with the next byte.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.phase == Phase::Live && self.liveness.is_suspect()
+    }
+
     pub(super) fn boot(&self) -> Option<u64> {
         self.hello.as_ref().map(|(hello, _)| hello.boot)
     }

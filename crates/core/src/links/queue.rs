@@ -239,16 +239,24 @@ impl Queue {
         false
     }
 
-    /// Empties the queue and gives its parcels, begun ones first, then in order of class.
+    /// Gives the parcels, begun ones first, then in order of class. Frames stay: what they say goes by this link only.
     pub(super) fn drain(&mut self) -> Vec<Parcel> {
         let lanes = std::mem::take(self).lanes;
         let mut parcels = Vec::new();
         let mut rest = Vec::new();
-        for lane in lanes {
+        for (lane, left) in lanes.into_iter().zip(&mut self.lanes) {
             parcels.extend(lane.begun.map(|(parcel, _)| parcel));
-            for item in lane.ready.into_iter().chain(lane.gated) {
-                if let Item::Parcel(parcel) = item {
-                    rest.push(parcel);
+            for (items, frames) in [(lane.ready, &mut left.ready), (lane.gated, &mut left.gated)] {
+                for item in items {
+                    match item {
+                        Item::Parcel(parcel) => rest.push(parcel),
+                        Item::Frame { length, .. } => {
+                            self.frames += 1;
+                            self.bytes += length;
+                            left.bytes += length;
+                            frames.push_back(item);
+                        }
+                    }
                 }
             }
         }

@@ -392,18 +392,24 @@ impl State {
     }
 
     pub(super) fn on_control(&mut self, link: Option<LinkId>, peer: PeerKey, frame: Frame, batch: BatchNo) {
-        let usable = |id: &LinkId| self.links.get(id).is_some_and(Link::is_live);
-        // What routing says on a link means nothing on another.
-        let may_move = !matches!(frame, Frame::Routing(_));
-        let Some(id) = link.filter(usable).or_else(|| self.best(&peer).filter(|_| may_move)) else {
+        // What routing says on a link means nothing on another, and nothing of it may be left out: it waits for the
+        // answer of a suspect link.
+        let stays = matches!(frame, Frame::Routing(_));
+        let usable = |id: &LinkId| self.links.get(id).is_some_and(|link| link.is_live() || stays && link.is_suspect());
+        let Some(id) = link.filter(usable).or_else(|| self.best(&peer).filter(|_| !stays)) else {
             return;
         };
         let length = frame.encode(false, &mut BytesMut::new());
         if let Some(link) = self.links.get_mut(&id) {
-            // A full queue drops it: these frames answer, and what is not answered is asked again.
+            // A full queue drops it: these frames answer, and what is not answered is asked again. Routing begins anew.
             let pushed = link.queue.push_frame(frame, length, batch, self.durable);
-            self.stats.frames_dropped += u64::from(pushed.is_err());
             self.ready.insert(id);
+            if pushed.is_err() {
+                self.stats.frames_dropped += 1;
+                if stays {
+                    self.effect(Effect::RoutingLeftOut { link: id });
+                }
+            }
         }
     }
 

@@ -57,6 +57,20 @@ impl State {
             self.misconduct(id, Evidence::Flood);
             return;
         }
+        self.begin_anew(id);
+    }
+
+    /// Something that was said did not go: it may have named what later updates do not name again.
+    pub(super) fn on_left_out(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.wants_all = false;
+        }
+        self.begin_anew(id);
+    }
+
+    fn begin_anew(&mut self, id: LinkId) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&id) else { return };
         for to in link.said.destinations() {
             self.sources.touch(to, now);
         }

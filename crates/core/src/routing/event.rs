@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Silent { link: LinkId },
     /// A suspect link answers again.
     Answers { link: LinkId },
+    /// Something that was said on a link did not go.
+    LeftOut { link: LinkId },
     /// A link has another cost, 1 to 15.
     Cost { link: LinkId, cost: u8 },
     /// A neighbour said something.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::net::{Net, Road, payload};
 use crate::class::Class;
+use crate::ids::BatchNo;
 use crate::links::liveness::{Liveness, Silence};
-use crate::links::{Event, LinkKind};
+use crate::links::{Effect, Event, LinkKind};
 use crate::time::Instant;
+use crate::wire::{Frame, Routing};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -38,8 +40,8 @@ fn an_idle_link_is_probed_and_stays() {
     let bytes = net.carried(0, 0) + net.carried(0, 1) - before;
     assert!(net.both_up());
     assert_eq!(net.nodes[0].state.stats().suspects, 0);
-    // A probe and an answer each 15 s.
-    assert!(bytes <= 41 * 2 * 15, "{bytes}");
+    // A probe and an answer each 20 s.
+    assert!(bytes <= 31 * 2 * 15, "{bytes}");
 }
 
 #[test]
@@ -48,6 +50,33 @@ fn a_dead_idle_link_is_noticed() {
     net.cut(0);
     net.until(Duration::from_secs(22), |net| !net.is_up(0, 1) && !net.is_up(1, 0));
     net.until(Duration::from_secs(11), |net| net.links(0) == 0 && net.links(1) == 0);
+}
+
+#[test]
+fn what_routing_says_on_a_suspect_link_waits_for_its_answer() {
+    let mut net = joined();
+    net.cut(0);
+    // Beyond the window, so that one frame waits in the queue when the link becomes suspect.
+    net.send(0, 1, Class::Normal, 1, payload(50_000, 0));
+    let say = |net: &mut Net, count| {
+        let frame = Frame::Routing(Routing::Digest { digest: [0; 16], count });
+        let (link, peer) = (Some(net.link(0, 0)), net.nodes[1].key);
+        net.input(0, Event::Control { link, peer, frame, batch: BatchNo::default() });
+    };
+    for count in 0..500 {
+        say(&mut net, count);
+    }
+    net.until(SOON, |net| net.lost(0) == [1]);
+    say(&mut net, 500);
+    net.mend(0);
+    let heard = |net: &Net| {
+        net.seen(1, |effect| match effect {
+            Effect::Control { frame: Frame::Routing(Routing::Digest { count, .. }), .. } => Some(*count),
+            _ => None,
+        })
+    };
+    net.until(SOON, |net| heard(net).len() == 501);
+    assert!(heard(&net).is_sorted());
 }
 
 #[test]

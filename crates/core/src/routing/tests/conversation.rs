@@ -143,6 +143,20 @@ fn a_differing_digest_brings_everything_again() {
 }
 
 #[test]
+fn where_a_frame_found_no_room_all_is_said_anew() {
+    let (mut solo, near, far) = (Solo::new(), Peer::new(1), Peer::new(2));
+    let (link, other) = (solo.link(&near), solo.link(&far));
+    solo.offer(other, 0, &far.sign(1, 1), 0);
+    solo.run_for(Duration::from_secs(1));
+    solo.sent(link);
+    solo.handle(Event::LeftOut { link });
+    let said = solo.sent(link);
+    let [Routing::Updates { restart: true, updates }] = said.as_slice() else { panic!("{said:?}") };
+    let named: Vec<_> = updates.iter().filter_map(|update| update.named).map(|named| named.to).collect();
+    assert!(named.contains(&far.id()) && named.contains(&solo.me.id()), "{named:?}");
+}
+
+#[test]
 fn after_a_route_without_a_name_all_is_asked_for_anew() {
     let (mut solo, neighbour) = (Solo::new(), Peer::new(1));
     let link = solo.link(&neighbour);
