@@ -53,10 +53,22 @@ impl Scenario {
             }
             (Shape::Grid, Some(_)) | (Shape::Clique | Shape::Line | Shape::Star | Shape::Random, None) => {}
         }
+        let size = match (topology.kind, topology.islands) {
+            (Shape::Random, Some(islands)) if islands == 0 || !nodes.is_multiple_of(islands) || nodes / islands < 2 => {
+                let problem =
+                    format!("expected a number that divides the {nodes} nodes into twos at least, got {islands}");
+                return Err(wrong(key("islands"), problem));
+            }
+            (Shape::Random, Some(islands)) => nodes / islands,
+            (Shape::Clique | Shape::Line | Shape::Star | Shape::Grid, Some(_)) => {
+                return Err(wrong(key("islands"), "expected no islands in a topology that is not random"));
+            }
+            (_, None) => nodes,
+        };
         match (topology.kind, topology.degree) {
             (Shape::Random, None) => Err(wrong(key("degree"), "expected the degree of a random topology, got none")),
-            (Shape::Random, Some(degree)) if degree < 2 || degree >= nodes => {
-                Err(wrong(key("degree"), format!("expected a degree of 2 to {}, got {degree}", nodes - 1)))
+            (Shape::Random, Some(degree)) if degree < 2 || degree >= size => {
+                Err(wrong(key("degree"), format!("expected a degree of 2 to {}, got {degree}", size - 1)))
             }
             (Shape::Clique | Shape::Line | Shape::Star | Shape::Grid, Some(_)) => {
                 Err(wrong(key("degree"), "expected no degree in a topology that is not random"))

@@ -93,6 +93,21 @@ fn impossible_topologies_are_named() {
             "nodes = 2\ndegree = 1",
             "s.toml, line 7, topology.degree: expected no degree in a topology that is not random",
         ),
+        (
+            "kind = \"line\"\nnodes = 2",
+            "kind = \"random\"\nnodes = 8\ndegree = 2\nislands = 3",
+            "s.toml, line 8, topology.islands: expected a number that divides the 8 nodes into twos at least, got 3",
+        ),
+        (
+            "kind = \"line\"\nnodes = 2",
+            "kind = \"random\"\nnodes = 8\ndegree = 4\nislands = 2",
+            "s.toml, line 7, topology.degree: expected a degree of 2 to 3, got 4",
+        ),
+        (
+            "nodes = 2",
+            "nodes = 2\nislands = 1",
+            "s.toml, line 7, topology.islands: expected no islands in a topology that is not random",
+        ),
     ];
     for (from, to, expected) in cases {
         assert_eq!(told(from, to), expected);

@@ -19,6 +19,8 @@ pub(crate) struct Topology {
     pub(crate) columns: Option<usize>,
     /// Of a random topology: the links of each node, on average.
     pub(crate) degree: Option<usize>,
+    /// Of a random topology: into how many parts without links between them it falls.
+    pub(crate) islands: Option<usize>,
 }
 
 /// The shapes.
@@ -51,12 +53,15 @@ impl Topology {
                 let down = (0..nodes).filter(|a| a + columns < nodes).map(|a| (a, a + columns));
                 right.chain(down).collect()
             }
-            Shape::Random => self.random(dice),
+            Shape::Random => {
+                let size = nodes / self.islands.unwrap_or(1).max(1);
+                (0..nodes).step_by(size.max(1)).flat_map(|first| self.random(first, size, dice)).collect()
+            }
         }
     }
 
-    fn random(&self, dice: &mut Dice) -> Vec<(usize, usize)> {
-        let nodes = self.nodes;
+    /// The links of one island, whose nodes follow one another from `first` on.
+    fn random(&self, first: usize, nodes: usize, dice: &mut Dice) -> Vec<(usize, usize)> {
         let mut links: BTreeSet<_> = (0..nodes).map(|a| ordered(a, (a + 1) % nodes)).filter(|(a, b)| a != b).collect();
         let wanted = nodes * self.degree.unwrap_or(2) / 2;
         while links.len() < wanted {
@@ -65,7 +70,7 @@ impl Topology {
                 links.insert(ordered(a, b));
             }
         }
-        links.into_iter().collect()
+        links.into_iter().map(|(a, b)| (first + a, first + b)).collect()
     }
 }
 

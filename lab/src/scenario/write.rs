@@ -63,6 +63,7 @@ impl Scenario {
         table.key("nodes", Some(self.topology.nodes.to_string()));
         table.key("columns", self.topology.columns.map(|columns| columns.to_string()));
         table.key("degree", self.topology.degree.map(|degree| degree.to_string()));
+        table.key("islands", self.topology.islands.map(|islands| islands.to_string()));
         table.open("[link]");
         quality(&mut table, &self.link);
         table.key("mtu", self.link.mtu.map(|mtu| mtu.to_string()));

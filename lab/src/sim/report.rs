@@ -285,10 +285,17 @@ impl Summary {
             );
         }
         for (scenario, seed) in self.failed.iter().chain(&self.unequal) {
-            println!("failed: tidings-lab sim {SCENARIOS}/{scenario}.toml --seed {seed}");
+            println!("failed: tidings-lab sim --seed {seed} {}", path_of(scenario).display());
         }
         println!("violations {}", self.failed.len() + self.unequal.len());
     }
+}
+
+/// Where a scenario of that name lies.
+fn path_of(scenario: &str) -> PathBuf {
+    let folders = [Path::new(SCENARIOS).to_owned(), Path::new(SCENARIOS).join("large")];
+    let paths = folders.map(|folder| folder.join(format!("{scenario}.toml")));
+    paths.into_iter().find(|path| path.exists()).unwrap_or_else(|| PathBuf::from(format!("{scenario}.toml")))
 }
 
 impl Summary {
