@@ -10,7 +10,6 @@ use tidings_core::ids::LinkId;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::config::Profile;
 use crate::link::{Link, LinkIo};
 
 /// Far beyond what the slowest machine needs.
@@ -18,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn listening(address: &str) -> (Swarm<Behaviour>, Multiaddr, PeerKey) {
     let identity = IdentityKey::generate().unwrap();
-    let mut swarm = build(&identity, &Profile::Desktop.preset()).unwrap();
+    let mut swarm = build(&identity, &Config::default()).unwrap();
     swarm.listen_on(address.parse().unwrap()).unwrap();
     loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
