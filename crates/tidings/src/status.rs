@@ -101,6 +101,13 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn starting(boot: u64, topology: Kind) -> Self {
-        Self { boot, state: NodeState::Starting, reasons: Vec::new(), listen_addresses: Vec::new(), topology, dht: None }
+        Self {
+            boot,
+            state: NodeState::Starting,
+            reasons: Vec::new(),
+            listen_addresses: Vec::new(),
+            topology,
+            dht: None,
+        }
     }
 }

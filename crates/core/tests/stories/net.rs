@@ -231,11 +231,7 @@ impl Net {
     /// Tells a node where another one is.
     fn introduce(&mut self, index: usize, other: usize) {
         let is_kept = |pairs: &BTreeSet<_>| pairs.contains(&pair(index, other));
-        if index != other
-            && !is_kept(&self.apart)
-            && !is_kept(&self.strangers)
-            && self.nodes[other].engine.is_some()
-        {
+        if index != other && !is_kept(&self.apart) && !is_kept(&self.strangers) && self.nodes[other].engine.is_some() {
             let peer = Some(self.nodes[other].key());
             self.input(index, Input::Discovered { peer, addresses: vec![address(other)], source: Source::Person });
         }

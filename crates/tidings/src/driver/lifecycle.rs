@@ -226,6 +226,9 @@ impl Driver {
         self.tracked.clear();
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
+            if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+                dht.on_neighbour_gone(&peer);
+            }
             // An error means that it has gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }

@@ -16,7 +16,8 @@ use super::{Driver, NETWORK_SETTLES};
 use crate::config::Switch;
 use crate::link::{Link, WRITE_GRANT_BYTES};
 use crate::network::{
-    self, BehaviourEvent, DhtEvent, LinkEvent, core_address, dial_target, is_useful_on_lan, own_addresses, peer_id, peer_key,
+    self, BehaviourEvent, DhtEvent, LinkEvent, core_address, dial_target, is_useful_on_lan, own_addresses, peer_id,
+    peer_key,
 };
 
 /// Whether a peer has a link.

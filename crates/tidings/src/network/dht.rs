@@ -351,9 +351,9 @@ impl Behaviour {
 
     /// What others are told of where nodes are: as far as it means something to them.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only answers name peers")]
-    fn answer(&self, handler: NotifyHandler, event: Said) -> Said {
+    fn answer(&self, handler: &NotifyHandler, event: Said) -> Said {
         let place = match handler {
-            NotifyHandler::One(connection) => self.places.get(&connection),
+            NotifyHandler::One(connection) => self.places.get(connection),
             NotifyHandler::Any => None,
         };
         let scope = place.map_or(Scope::Public, |place| place.scope);
@@ -555,9 +555,10 @@ impl NetworkBehaviour for Behaviour {
                     return Poll::Ready(ToSwarm::Dial { opts });
                 }
                 ToSwarm::Dial { opts } => self.refuse_dial(&opts),
-                ToSwarm::NotifyHandler { event: Said::FindNodeReq { query_id, .. }, .. } if self.is_walk(&query_id) => {}
+                ToSwarm::NotifyHandler { event: Said::FindNodeReq { query_id, .. }, .. } if self.is_walk(&query_id) => {
+                }
                 ToSwarm::NotifyHandler { peer_id, handler, event } => {
-                    let event = self.answer(handler, event);
+                    let event = self.answer(&handler, event);
                     return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
                 }
                 _ => {}

@@ -38,7 +38,8 @@ async fn link_of(swarm: &mut Swarm<Behaviour>) -> LinkEvent {
 async fn carries_a_megabyte(address: &str) {
     let (mut a, _, a_key) = listening(address).await;
     let (mut b, b_address, b_key) = listening(address).await;
-    a.dial(DialOpts::peer_id(peer_id(&b_key).unwrap()).addresses(vec![b_address.clone()]).build()).unwrap();
+    super::dial(&mut a, DialOpts::peer_id(peer_id(&b_key).unwrap()).addresses(vec![b_address.clone()]).build())
+        .unwrap();
     let (at_a, at_b) = tokio::join!(link_of(&mut a), link_of(&mut b));
     let LinkEvent::Opened { peer, stream: stream_a, address, .. } = at_a else {
         panic!("{at_a:?}");
@@ -98,7 +99,7 @@ async fn a_peer_without_the_protocol_is_a_failed_dial() {
     let test = async {
         let (mut a, _, _) = listening("/ip4/127.0.0.1/tcp/0").await;
         let (mut b, address) = without_links();
-        a.dial(DialOpts::unknown_peer_id().address(address).build()).unwrap();
+        super::dial(&mut a, DialOpts::unknown_peer_id().address(address).build()).unwrap();
         let failed = tokio::select! {
             event = link_of(&mut a) => event,
             () = async { loop { b.select_next_some().await; } } => unreachable!(),
