@@ -30,11 +30,11 @@ pub(crate) use dht::DhtEvent;
 pub(crate) use link_protocol::LinkEvent;
 pub(crate) use local::is_useful_on_lan;
 
-/// Streams that one connection may have open: one link, identify's short ones both ways, and what is being closed. Over
-/// TCP each holds up to 256 KiB that nobody reads.
-const MAX_STREAMS: u32 = 8;
+/// Streams that one connection may have open: one link, identify's short ones both ways, four searches of the DHT or a
+/// card for it, and what is being closed. Over TCP each holds up to 256 KiB that nobody reads.
+const MAX_STREAMS: u32 = 12;
 /// Inbound streams of a connection that negotiate at once, each for at most 10 s.
-const MAX_NEGOTIATING_STREAMS: usize = 4;
+const MAX_NEGOTIATING_STREAMS: usize = 8;
 /// A connection without any stream is closed after this.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most inbound handshakes at once.

@@ -65,7 +65,11 @@ impl State {
             return;
         }
         let has_room = self.links.len() < self.config.nearby_links.min(self.config.max_links);
-        let pause = courtesy(&self.own, &peer, &mut self.rng);
+        let pause = match source {
+            // Only this end was searching.
+            Source::Dht => Duration::ZERO,
+            Source::Person | Source::Lan | Source::Card | Source::Book => courtesy(&self.own, &peer, &mut self.rng),
+        };
         let now = self.now;
         let Ok(plan) = self.dialling.plan(&target) else {
             self.stats.table_full += 1;

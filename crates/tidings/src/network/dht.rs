@@ -307,24 +307,19 @@ impl Behaviour {
     fn hear(&mut self, peer: PeerId, connection: ConnectionId, event: Heard) -> Option<Heard> {
         let scope = self.places.get(&connection).map_or(Scope::Public, |place| place.scope);
         match event {
-            Heard::FindNodeReq { request_id, .. } | Heard::GetRecord { request_id, .. }
-                if !self.requests.take(peer, Instant::now()) =>
-            {
-                self.refused_requests += 1;
-                self.say(peer, connection, Said::Reset(request_id));
+            // What is refused is answered all the same, with nothing: a stream that Kademlia is told to reset stays open
+            // as long as its connection.
+            Heard::FindNodeReq { request_id, .. } if !self.admit(peer) => {
+                self.say(peer, connection, Said::FindNodeRes { closer_peers: Vec::new(), request_id });
                 None
             }
-            Heard::PutRecord { record, request_id } => {
-                if self.puts.take(peer, Instant::now())
-                    && record::check(self.kad.store_mut(), &record)
-                        .inspect_err(|error| tracing::debug!(%peer, %error, "a card is not held"))
-                        .is_ok()
-                {
-                    return Some(Heard::PutRecord { record, request_id });
-                }
-                self.refused_records += 1;
-                self.has_changed = true;
-                self.say(peer, connection, Said::Reset(request_id));
+            Heard::GetRecord { request_id, .. } if !self.admit(peer) => {
+                let said = Said::GetRecordRes { record: None, closer_peers: Vec::new(), request_id };
+                self.say(peer, connection, said);
+                None
+            }
+            Heard::PutRecord { record, request_id } if !self.admit_record(peer, &record) => {
+                self.say(peer, connection, Said::PutRecordRes { key: record.key, value: Vec::new(), request_id });
                 None
             }
             // No node provides anything: whoever says so is none.
@@ -343,6 +338,27 @@ impl Behaviour {
             }
             other => Some(other),
         }
+    }
+
+    fn admit(&mut self, peer: PeerId) -> bool {
+        let is_admitted = self.requests.take(peer, Instant::now());
+        if !is_admitted {
+            self.refused_requests += 1;
+            self.has_changed = true;
+        }
+        is_admitted
+    }
+
+    fn admit_record(&mut self, peer: PeerId, record: &Record) -> bool {
+        let is_admitted = self.puts.take(peer, Instant::now())
+            && record::check(self.kad.store_mut(), record)
+                .inspect_err(|error| tracing::debug!(%peer, %error, "a card is not held"))
+                .is_ok();
+        if !is_admitted {
+            self.refused_records += 1;
+            self.has_changed = true;
+        }
+        is_admitted
     }
 
     fn say(&mut self, peer_id: PeerId, connection: ConnectionId, event: Said) {
