@@ -118,7 +118,7 @@ struct Hostile {
 }
 
 impl Hostile {
-    async fn beside(node: &Node) -> Self {
+    fn beside(node: &Node) -> Self {
         let address: Multiaddr = node.listen_addresses()[0].as_str().parse().unwrap();
         let victim = node.peer_id().to_string().parse().unwrap();
         let behaviour = |keys: &libp2p::identity::Keypair| {
@@ -151,10 +151,10 @@ impl Hostile {
     async fn get(&mut self, key: RecordKey) -> Option<Vec<u8>> {
         self.swarm.behaviour_mut().add_address(&self.victim, self.address.clone());
         let query = self.swarm.behaviour_mut().get_record(key);
-        match self.result(query).await {
-            QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(found))) => Some(found.record.value),
-            _ => None,
-        }
+        let QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(found))) = self.result(query).await else {
+            return None;
+        };
+        Some(found.record.value)
     }
 
     /// Has the victim answer, which says nothing of what it does with the record.
@@ -176,7 +176,7 @@ async fn a_forged_card_is_refused_and_a_genuine_one_held() {
     let homes = homes(3);
     let (b, c) = met(&homes[..2], Profile::Desktop).await;
     let other = start_quiet(homes[2].path(), "dan", Profile::Desktop).await;
-    let mut hostile = Hostile::beside(&b).await;
+    let mut hostile = Hostile::beside(&b);
     let genuine = hostile.get(key_of(c.peer_id())).await.unwrap();
     let mut forged = genuine.clone();
     *forged.last_mut().unwrap() ^= 1;

@@ -55,6 +55,11 @@ impl Finds {
     }
 }
 
+/// The addresses in a card, as far as they are any.
+pub(super) fn addresses(card: &SignedCard) -> Vec<Address> {
+    card.card().addresses.iter().filter_map(|text| Address::new(text.clone()).ok()).collect()
+}
+
 impl<S: Sealer> Engine<S> {
     /// Signs a card with what is true now.
     pub(super) fn renew_card(&mut self, now: Moment) {
@@ -252,7 +257,7 @@ impl<S: Sealer> Engine<S> {
             return;
         }
         let bytes = Bytes::copy_from_slice(card.bytes());
-        let addresses = card.card().addresses.iter().filter_map(|text| Address::new(text.clone()).ok()).collect();
+        let addresses = addresses(&card);
         let session = self.sessions.current(&peer);
         if !self.sessions.learn_card(card) {
             return;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidings_crypto::{PeerKey, Sealer, SignedCard};
 
 use super::Engine;
+use super::cards::addresses;
 use crate::delivery::Moment;
 use crate::links::Source;
 use crate::output::Output;
@@ -192,7 +193,10 @@ impl<S: Sealer> Engine<S> {
         match SignedCard::verify(bytes) {
             Ok(card) => {
                 self.searches.stats.found += 1;
+                let addresses = addresses(&card);
                 self.learn_card(now, card, Source::Dht);
+                // The card may be known and its addresses forgotten: the book keeps those that have led somewhere.
+                self.on_addresses(now, Some(peer), addresses, Source::Dht);
             }
             Err(_) => self.on_bad_dht_card(by),
         }

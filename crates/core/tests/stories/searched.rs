@@ -140,6 +140,24 @@ fn a_peer_whose_addresses_have_failed_is_searched_for_after_a_while() {
 }
 
 #[test]
+fn a_card_that_is_known_already_leads_to_its_peer_again() {
+    let mut net = strangers();
+    net.part(0, 1);
+    net.send(0, 1, "are you there");
+    net.run_until("the search begins", |net| !net.sought.is_empty());
+    let (peer, found) = (net.nodes[1].key(), card(&net, 1));
+    bring(&mut net, peer, found.clone(), None);
+    net.run_for(Duration::from_secs(1));
+    // The card is on disk, and its addresses, which have led nowhere, are not.
+    net.restart(0);
+    net.join(0, 1);
+    net.run_until("the search begins again", |net| net.sought.len() == 2);
+    bring(&mut net, peer, found, None);
+    net.settle();
+    assert_eq!(net.texts(1, 0), ["are you there"]);
+}
+
+#[test]
 fn a_node_that_dials_only_whom_a_person_names_does_not_search() {
     let mut net = Net::stopped(2);
     net.estrange(0, 1);

@@ -6,6 +6,7 @@
 //! it, what they want held is checked, and addresses pass in neither direction beyond the network they belong to. The
 //! dials it makes are few, and make no links: a connection without one ends within seconds.
 
+mod exchange;
 mod publication;
 mod record;
 mod scope;
@@ -25,11 +26,11 @@ use libp2p::kad::{self, QueryId, QueryInfo, QueryResult, Quorum, Record, RecordK
 use libp2p::swarm::behaviour::{DialFailure, FromSwarm};
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{
-    CloseConnection, ConnectionDenied, ConnectionId, DialError, NetworkBehaviour, NotifyHandler, StreamProtocol,
-    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionId, DialError, NetworkBehaviour, StreamProtocol, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
-use tidings_crypto::{MAX_CARD_BYTES, PeerKey};
+use tidings_crypto::PeerKey;
 
 use super::arrivals::bucket::{Buckets, Rate};
 use super::{ip_of, peer_key};
@@ -46,10 +47,10 @@ const QUERY_TIME: Duration = Duration::from_secs(15);
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// The most dials of the DHT's own at once, of the 32 that a node may make.
 const MAX_DIALS: usize = 8;
+/// The most connections that have come of them: each ends after 10 s.
+const MAX_CONNECTIONS: usize = 32;
 /// The most addresses of one peer: those of a few interfaces, both families, two transports.
 const MAX_ADDRESSES: usize = 8;
-/// The most peers that one answer may name: the size of a bucket.
-const MAX_NAMED: usize = 20;
 /// The most searches that wait for somebody to ask; the one that waits longest makes room.
 const MAX_WAITING: usize = 16;
 /// Questions of one peer: a search asks each node once.
@@ -108,8 +109,9 @@ pub(crate) struct Behaviour {
     own: PeerId,
     own_key: RecordKey,
     dialling: Switch,
-    /// The DHT's own.
+    /// The DHT's own, and the connections that have come of them.
     dials: HashSet<ConnectionId>,
+    dialled: HashSet<ConnectionId>,
     /// At most as many as there are connections; the same of `claims`.
     places: HashMap<ConnectionId, Place>,
     claims: HashMap<PeerId, Claim>,
@@ -157,6 +159,7 @@ impl Behaviour {
             own_key: record::key_of(key),
             dialling,
             dials: HashSet::new(),
+            dialled: HashSet::new(),
             places: HashMap::new(),
             claims: HashMap::new(),
             neighbours: HashSet::new(),
@@ -300,92 +303,6 @@ impl Behaviour {
         self.timer = self.publication.due().map(|due| Box::pin(tokio::time::sleep_until(due)));
     }
 
-    // --- what others say ---
-
-    /// What of a peer's question or answer Kademlia may see.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not named is this node's own business")]
-    fn hear(&mut self, peer: PeerId, connection: ConnectionId, event: Heard) -> Option<Heard> {
-        let scope = self.places.get(&connection).map_or(Scope::Public, |place| place.scope);
-        match event {
-            // What is refused is answered all the same, with nothing: a stream that Kademlia is told to reset stays open
-            // as long as its connection.
-            Heard::FindNodeReq { request_id, .. } if !self.admit(peer) => {
-                self.say(peer, connection, Said::FindNodeRes { closer_peers: Vec::new(), request_id });
-                None
-            }
-            Heard::GetRecord { request_id, .. } if !self.admit(peer) => {
-                let said = Said::GetRecordRes { record: None, closer_peers: Vec::new(), request_id };
-                self.say(peer, connection, said);
-                None
-            }
-            Heard::PutRecord { record, request_id } if !self.admit_record(peer, &record) => {
-                self.say(peer, connection, Said::PutRecordRes { key: record.key, value: Vec::new(), request_id });
-                None
-            }
-            // No node provides anything: whoever says so is none.
-            Heard::AddProvider { .. } | Heard::GetProvidersReq { .. } => {
-                self.refused_requests += 1;
-                let connection = CloseConnection::One(connection);
-                self.events.push_back(ToSwarm::CloseConnection { peer_id: peer, connection });
-                None
-            }
-            Heard::FindNodeRes { closer_peers, query_id } => {
-                Some(Heard::FindNodeRes { closer_peers: within(scope, closer_peers), query_id })
-            }
-            Heard::GetRecordRes { record, closer_peers, query_id } => {
-                let record = record.filter(|record| record.value.len() <= MAX_CARD_BYTES);
-                Some(Heard::GetRecordRes { record, closer_peers: within(scope, closer_peers), query_id })
-            }
-            other => Some(other),
-        }
-    }
-
-    fn admit(&mut self, peer: PeerId) -> bool {
-        let is_admitted = self.requests.take(peer, Instant::now());
-        if !is_admitted {
-            self.refused_requests += 1;
-            self.has_changed = true;
-        }
-        is_admitted
-    }
-
-    fn admit_record(&mut self, peer: PeerId, record: &Record) -> bool {
-        let is_admitted = self.puts.take(peer, Instant::now())
-            && record::check(self.kad.store_mut(), record)
-                .inspect_err(|error| tracing::debug!(%peer, %error, "a card is not held"))
-                .is_ok();
-        if !is_admitted {
-            self.refused_records += 1;
-            self.has_changed = true;
-        }
-        is_admitted
-    }
-
-    fn say(&mut self, peer_id: PeerId, connection: ConnectionId, event: Said) {
-        self.events.push_back(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(connection), event });
-    }
-
-    /// What others are told of where nodes are: as far as it means something to them.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only answers name peers")]
-    fn answer(&self, handler: &NotifyHandler, event: Said) -> Said {
-        let place = match handler {
-            NotifyHandler::One(connection) => self.places.get(connection),
-            NotifyHandler::Any => None,
-        };
-        let scope = place.map_or(Scope::Public, |place| place.scope);
-        match event {
-            Said::FindNodeRes { closer_peers, request_id } => {
-                Said::FindNodeRes { closer_peers: within(scope, closer_peers), request_id }
-            }
-            Said::GetRecordRes { record, closer_peers, request_id } => {
-                Said::GetRecordRes { record, closer_peers: within(scope, closer_peers), request_id }
-            }
-            other => other,
-        }
-    }
-
-    // --- what Kademlia wants and says ---
-
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not named tells nothing new")]
     fn on_kad(&mut self, event: kad::Event) {
         match event {
@@ -440,7 +357,8 @@ impl Behaviour {
     /// Whether Kademlia may dial: for a search or publication, and not too many at once.
     fn may_dial(&self) -> bool {
         let is_asked = |query: kad::QueryRef<'_>| !matches!(query.info(), QueryInfo::Bootstrap { .. });
-        self.dialling == Switch::On && self.dials.len() < MAX_DIALS && self.kad.iter_queries().any(is_asked)
+        let has_room = self.dials.len() < MAX_DIALS && self.dials.len() + self.dialled.len() < MAX_CONNECTIONS;
+        self.dialling == Switch::On && has_room && self.kad.iter_queries().any(is_asked)
     }
 
     fn refuse_dial(&mut self, options: &DialOpts) {
@@ -460,17 +378,6 @@ impl Behaviour {
             refused_requests: self.refused_requests,
         }
     }
-}
-
-/// Leaves out addresses that mean nothing over a connection of this scope, and what is too much.
-fn within(scope: Scope, mut peers: Vec<kad::KadPeer>) -> Vec<kad::KadPeer> {
-    peers.truncate(MAX_NAMED);
-    for peer in &mut peers {
-        peer.multiaddrs.retain(|address| scope.admits(address));
-        peer.multiaddrs.truncate(MAX_ADDRESSES);
-    }
-    peers.retain(|peer| !peer.multiaddrs.is_empty());
-    peers
 }
 
 /// Any number; 0 where the system gives none, which only makes nodes do things at the same time.
@@ -526,7 +433,7 @@ impl NetworkBehaviour for Behaviour {
             // Kademlia would begin a walk, and complain that there is nobody to ask.
             FromSwarm::NewListenAddr(_) => return,
             FromSwarm::ConnectionEstablished(established) => {
-                self.dials.remove(&established.connection_id);
+                self.dialled.extend(self.dials.take(&established.connection_id));
             }
             FromSwarm::DialFailure(failure) => {
                 self.dials.remove(&failure.connection_id);
@@ -537,6 +444,7 @@ impl NetworkBehaviour for Behaviour {
             }
             FromSwarm::ConnectionClosed(closed) => {
                 self.places.remove(&closed.connection_id);
+                self.dialled.remove(&closed.connection_id);
                 if closed.remaining_established == 0 {
                     self.claims.remove(&closed.peer_id);
                 }

@@ -3,8 +3,9 @@
 use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Swarm, identify};
-use tidings_crypto::{Card, IdentityKey, OlmSealer, Sealer, SignedCard};
+use tidings_crypto::{Card, IdentityKey, MAX_CARD_BYTES, OlmSealer, Sealer, SignedCard};
 
+use super::exchange::{MAX_NAMED, within};
 use super::*;
 use crate::config::{Config, Profile};
 use crate::network::{self, BehaviourEvent, peer_id};
@@ -70,6 +71,7 @@ impl Peer {
         network::dial(&mut self.swarm, options).unwrap();
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open, and the tests look at nothing else")]
     fn on(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Link(network::LinkEvent::Opened { peer, stream, .. })) => {
