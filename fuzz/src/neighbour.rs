@@ -63,7 +63,8 @@ impl Node {
                 }
                 Output::Load { load, query } => self.engine.handle(self.now, Input::Loaded(load, nothing(query))),
                 Output::Event(event) => self.events.push(event),
-                Output::Transmit { .. } | Output::Dial { .. } | Output::Close { .. } | Output::Reply(..) => {}
+                Output::Transmit { .. } | Output::Dial { .. } | Output::Close { .. } | Output::FindPeer { .. } => {}
+                Output::Publish { .. } | Output::Reply(..) => {}
             }
         }
     }

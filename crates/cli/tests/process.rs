@@ -137,7 +137,7 @@ fn flags_beat_the_environment_which_beats_the_file() {
         .env("TIDINGS_DIR", directory.path())
         .env("TIDINGS_NAME", "from-environment")
         .env("TIDINGS_LOG", "debug")
-        .args(["run", "--print-config", "--json", "--log", "trace"])
+        .args(["run", "--print-config", "--json", "--log", "trace", "--no-dht"])
         .output()
         .expect("the program was built with the tests");
     assert_eq!(exit(&output), 0, "{}", text(&output.stderr));
@@ -146,6 +146,7 @@ fn flags_beat_the_environment_which_beats_the_file() {
     assert_eq!(from("log").as_deref(), Some("flag"));
     assert_eq!(from("name").as_deref(), Some("environment"));
     assert_eq!(from("no_mdns").as_deref(), Some("config.toml"));
+    assert_eq!((from("no_dht").as_deref(), &values["no_dht"]["value"]), (Some("flag"), &"true".into()));
     assert_eq!(from("api").as_deref(), Some("default"));
     assert!(!directory.path().join("token").exists(), "nothing is created");
 }

@@ -12,6 +12,7 @@ mod contacts;
 mod departures;
 mod errands;
 mod gate;
+mod searches;
 mod shape;
 mod watch;
 mod ways;
@@ -100,6 +101,7 @@ pub struct Engine<S: Sealer> {
     attempts: departures::Attempts,
     ways: ways::Ways,
     wants: shape::Wants,
+    searches: searches::Searches,
     stopping: bool,
     parcels_received: u64,
     parcels_refused: u64,
@@ -167,6 +169,7 @@ impl<S: Sealer> Engine<S> {
             attempts: departures::Attempts::default(),
             ways: ways::Ways::default(),
             wants: shape::Wants::default(),
+            searches: searches::Searches::default(),
             stopping: false,
             parcels_received: 0,
             parcels_refused: 0,
@@ -227,7 +230,12 @@ impl<S: Sealer> Engine<S> {
                 self.links.handle(mono, links::Event::DialFailed { dial, reason });
             }
             Input::Listening(addresses) => self.on_listening(moment, addresses),
-            Input::NetworkChanged => self.links.handle(mono, links::Event::NetworkChanged),
+            Input::CardFound { peer, card, by } => self.on_dht_card(moment, peer, &card, by),
+            Input::SearchEnded { peer } => self.on_search_ended(moment, &peer),
+            Input::NetworkChanged => {
+                self.links.handle(mono, links::Event::NetworkChanged);
+                self.seek_anew(moment);
+            }
         }
         self.settle(moment);
     }
@@ -243,7 +251,8 @@ impl<S: Sealer> Engine<S> {
         let delivery = self.delivery.next_deadline(|age| self.clock.instant_of_age(age));
         let (routing, relay) = (self.routing.next_deadline(), self.relay.next_deadline());
         let ways = [routing, relay, self.topology.next_deadline(), self.ways.next_deadline(), self.unsettled];
-        let all = [Some(now), self.links.next_deadline(), delivery, self.finds.next_deadline()];
+        let searches = self.searches.next_deadline();
+        let all = [Some(now), self.links.next_deadline(), delivery, self.finds.next_deadline(), searches];
         all.into_iter().chain(ways).flatten().min()
     }
 
@@ -309,6 +318,7 @@ impl<S: Sealer> Engine<S> {
             delivery: self.delivery_view(),
             counters: self.counters(),
             links: self.links.stats(),
+            searches: self.searches.stats(),
         }
     }
 
@@ -350,6 +360,7 @@ impl<S: Sealer> Engine<S> {
         self.links.handle(now.mono, links::Event::Tick);
         self.delivery.handle(now, delivery::Event::Tick);
         self.find_cards_due(now);
+        self.searches_due(now);
         self.ways_due(now);
         self.topology.handle(now.mono, topology::Event::Tick);
         if now.mono >= self.wants.next_measure {
@@ -444,7 +455,10 @@ impl<S: Sealer> Engine<S> {
                 self.event(Event::NeighbourDown { peer });
                 self.on_neighbour_gone(now, peer);
             }
-            Effect::Unreached { peer } => self.topology.handle(now.mono, topology::Event::DialFailed { peer }),
+            Effect::Unreached { peer } => {
+                self.topology.handle(now.mono, topology::Event::DialFailed { peer });
+                self.on_unreached(now, peer);
+            }
             Effect::LinkUp { link, peer, round_trip } => self.on_link_up(now, link, peer, round_trip),
             Effect::LinkDown { link } => self.on_link_down(now, link),
             Effect::LinkSilent { link } => self.on_link_silent(now, link),

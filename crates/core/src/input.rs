@@ -72,6 +72,20 @@ pub enum Input {
         /// For people.
         reason: String,
     },
+    /// A search of the DHT brought a card. It may be anything.
+    CardFound {
+        /// Who is searched for.
+        peer: PeerKey,
+        /// What somebody says is its card.
+        card: Bytes,
+        /// Who says so; `None` if it is not known.
+        by: Option<PeerKey>,
+    },
+    /// A search of the DHT is over.
+    SearchEnded {
+        /// Who was searched for.
+        peer: PeerKey,
+    },
     /// The set of this node's own addresses, to be told in its card.
     Listening(Vec<Address>),
     /// An interface came, went or changed its address.

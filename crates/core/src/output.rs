@@ -49,6 +49,16 @@ pub enum Output {
         /// The link.
         link: LinkId,
     },
+    /// Let the DHT hold this card of this node in place of the one before.
+    Publish {
+        /// Encoded and signed.
+        card: Bytes,
+    },
+    /// Search the DHT for a peer's card; answered by any number of `CardFound` and one `SearchEnded`.
+    FindPeer {
+        /// Whose.
+        peer: PeerKey,
+    },
     /// Answer a command.
     Reply(CommandId, Reply),
     /// Tell whoever listens.

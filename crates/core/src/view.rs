@@ -24,6 +24,8 @@ pub struct View {
     pub counters: Counters,
     /// Counts of links since the start.
     pub links: crate::links::Stats,
+    /// Counts of searches of the DHT.
+    pub searches: SearchStats,
     /// Which links are wanted, and why.
     pub topology: TopologyView,
     /// Counts of routing.
@@ -32,6 +34,23 @@ pub struct View {
     pub relay: crate::relay::Stats,
     /// How well what this node sends arrives.
     pub delivery: DeliveryView,
+}
+
+/// Counts of searches of the DHT since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchStats {
+    /// Peers that are searched for now, or will be again.
+    pub wanted: u64,
+    /// Searches begun.
+    pub begun: u64,
+    /// Cards that came and verified, and are not older than what was known.
+    pub found: u64,
+    /// Cards that came and do not verify, or are somebody else's.
+    pub bad: u64,
+    /// Cards of whom nobody searches for, or beyond what one search may bring.
+    pub unasked: u64,
+    /// Peers that were not searched for because the table was full.
+    pub refused: u64,
 }
 
 /// Which links a node wants.

@@ -48,6 +48,8 @@ pub struct Config {
     pub dialling: Dialling,
     /// Whether it looks for nodes on the local network and lets itself be found there.
     pub mdns: Switch,
+    /// Whether its card is put into the DHT, and peers that nothing else leads to are looked for there.
+    pub dht: Switch,
     /// How much energy and data it may spend.
     pub profile: Profile,
     /// In which shape it lays its links.
@@ -71,6 +73,7 @@ impl Default for Config {
             bootstrap: Vec::new(),
             dialling: Dialling::Anybody,
             mdns: Switch::On,
+            dht: Switch::On,
             profile: Profile::default(),
             topology: Kind::default(),
             labels: Labels::default(),
@@ -98,6 +101,16 @@ pub enum Dialling {
     Anybody,
     /// Bootstrap addresses and what the application names; links that others open are taken.
     Named,
+}
+
+impl Dialling {
+    /// Whether those are dialled whom nobody has named.
+    pub(crate) fn others(self) -> Switch {
+        match self {
+            Self::Anybody => Switch::On,
+            Self::Named => Switch::Off,
+        }
+    }
 }
 
 /// Where the HTTP interface listens.

@@ -60,7 +60,7 @@ pub use node::{CallError, DIAL_TIMEOUT, DialError, Dialled, Network, Node, Reque
 pub use resolve::{ResolveError, Resolved, ResolvedBy};
 pub use sent::{Cursor, CursorError, MessageFilter, MessagePage, SentMessage};
 pub use start::{Builder, StartError};
-pub use status::{NodeInfo, NodeState};
+pub use status::{DhtFigures, NodeInfo, NodeState};
 
 pub use tidings_core::class::{Class as Priority, ClassError as PriorityError};
 pub use tidings_core::ids::{At, AtError, FlowId, LinkId, MessageId, MessageIdError, Seq};

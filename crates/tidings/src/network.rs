@@ -5,6 +5,7 @@
 //! descriptors or both.
 
 mod arrivals;
+mod dht;
 mod link_protocol;
 mod local;
 
@@ -15,23 +16,25 @@ use std::time::Duration;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, dns, identify, identity, mdns, noise, quic};
 use libp2p::{tcp, tls, yamux};
 use tidings_core::links::Address;
 use tidings_crypto::{IdentityKey, PeerKey};
 
-use crate::config::{Preset, Switch};
+use crate::config::{Config, Preset, Switch};
 
+pub(crate) use dht::DhtEvent;
 pub(crate) use link_protocol::LinkEvent;
 pub(crate) use local::is_useful_on_lan;
 
-/// Streams that one connection may have open: one link, identify's short ones both ways, and what is being closed. Over
-/// TCP each holds up to 256 KiB that nobody reads.
-const MAX_STREAMS: u32 = 8;
+/// Streams that one connection may have open: one link, identify's short ones both ways, four searches of the DHT or a
+/// card for it, and what is being closed. Over TCP each holds up to 256 KiB that nobody reads.
+const MAX_STREAMS: u32 = 12;
 /// Inbound streams of a connection that negotiate at once, each for at most 10 s.
-const MAX_NEGOTIATING_STREAMS: usize = 4;
+const MAX_NEGOTIATING_STREAMS: usize = 8;
 /// A connection without any stream is closed after this.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most inbound handshakes at once.
@@ -63,6 +66,7 @@ pub(crate) struct Behaviour {
     // Tells the peer its address as seen from here. What peers claim about theirs is not used: signed cards carry
     // addresses, and dialling whatever a stranger claims would make this node attack third parties.
     identify: identify::Behaviour,
+    pub(crate) dht: Toggle<dht::Behaviour>,
     link: link_protocol::Behaviour,
 }
 
@@ -71,7 +75,8 @@ pub(crate) struct Behaviour {
 /// # Errors
 ///
 /// Where the identity cannot be used for TLS or Noise.
-pub(crate) fn build(identity: &IdentityKey, preset: &Preset) -> io::Result<Swarm<Behaviour>> {
+pub(crate) fn build(identity: &IdentityKey, config: &Config) -> io::Result<Swarm<Behaviour>> {
+    let preset = config.profile.preset();
     let mut seed = identity.seed();
     let keypair = Keypair::ed25519_from_bytes(seed.as_mut_slice()).map_err(io::Error::other)?;
     // TLS first: it has the hybrid post-quantum key exchange, Noise has none.
@@ -80,13 +85,13 @@ pub(crate) fn build(identity: &IdentityKey, preset: &Preset) -> io::Result<Swarm
             .with_tokio()
             .with_tcp(tcp::Config::default().nodelay(true), (tls::Config::new, noise::Config::new), yamux_config)
             .map_err(io::Error::other)
-            .map(|phase| phase.with_quic_config(|config| tune_quic(config, preset)))
+            .map(|phase| phase.with_quic_config(|config| tune_quic(config, &preset)))
     };
     // The two ways to resolve names give transports of different types.
     macro_rules! finish {
         ($phase:expr) => {
             $phase
-                .with_behaviour(|keypair| behaviour(keypair, preset.max_inbound))
+                .with_behaviour(|keypair| behaviour(keypair, identity, config))
                 .map_err(io::Error::other)?
                 .with_swarm_config(|config| {
                     config
@@ -123,7 +128,10 @@ fn tune_quic(mut config: quic::Config, preset: &Preset) -> quic::Config {
     config
 }
 
-fn behaviour(keypair: &Keypair, max_inbound: u32) -> Behaviour {
+fn behaviour(keypair: &Keypair, identity: &IdentityKey, config: &Config) -> Behaviour {
+    let Preset { max_inbound, serves_dht, .. } = config.profile.preset();
+    let own = keypair.public().to_peer_id();
+    let dht = || dht::Behaviour::new(own, &identity.peer(), serves_dht, config.dialling.others());
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(MAX_PENDING_INCOMING))
         .with_max_pending_outgoing(Some(MAX_PENDING_OUTGOING))
@@ -137,8 +145,21 @@ fn behaviour(keypair: &Keypair, max_inbound: u32) -> Behaviour {
         arrivals: arrivals::Behaviour::new(max_inbound),
         mdns: Toggle::from(None),
         identify: identify::Behaviour::new(identify),
+        dht: Toggle::from((config.dht == Switch::On).then(dht)),
         link: link_protocol::Behaviour::default(),
     }
+}
+
+/// Dials somebody for a link. Connections that are dialled otherwise get none.
+///
+/// # Errors
+///
+/// Where the dial does not begin.
+pub(crate) fn dial(swarm: &mut Swarm<Behaviour>, options: DialOpts) -> Result<ConnectionId, DialError> {
+    let connection = options.connection_id();
+    swarm.behaviour_mut().link.expect(connection);
+    swarm.dial(options).inspect_err(|_| swarm.behaviour_mut().link.forget(connection))?;
+    Ok(connection)
 }
 
 /// Starts discovery on the local network anew: it asks at once, and tells everything it hears again.

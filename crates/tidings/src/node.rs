@@ -115,6 +115,7 @@ impl Node {
             listen_addresses: status.listen_addresses,
             profile: self.shared.profile,
             topology: status.topology,
+            dht: status.dht,
             uptime: self.shared.started.elapsed(),
             counters: counters.unwrap_or_default(),
         }

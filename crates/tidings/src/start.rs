@@ -164,6 +164,13 @@ impl Builder {
         self
     }
 
+    /// Sets [`Config::dht`].
+    #[must_use]
+    pub fn dht(mut self, dht: Switch) -> Self {
+        self.config.dht = dht;
+        self
+    }
+
     /// Sets [`Config::profile`].
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
@@ -283,7 +290,7 @@ impl Start {
         let store_replies = mpsc::channel(driver::STORE_REPLIES);
         let booted = driver::boot(&home, &self.config, clock, store_replies.0.clone())
             .map_err(|error| StartError::of_boot(&error))?;
-        let swarm = network::build(home.identity(), &self.config.profile.preset())
+        let swarm = network::build(home.identity(), &self.config)
             .map_err(|error| StartError::System { reason: error.to_string() })?;
         let (calls, taken) = mpsc::channel(driver::CALLS);
         let stop = Arc::new(Notify::new());

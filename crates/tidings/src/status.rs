@@ -66,10 +66,26 @@ pub struct NodeInfo {
     pub profile: Profile,
     /// In which shape it lays its links.
     pub topology: Kind,
+    /// How its part of the DHT is; `None` where it takes no part.
+    pub dht: Option<DhtFigures>,
     /// Since its start.
     pub uptime: Duration,
     /// Counts since its start.
     pub counters: Counters,
+}
+
+/// How a node's part of the DHT is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DhtFigures {
+    /// Nodes that it knows to ask.
+    pub peers: u64,
+    /// Cards that it holds, its own among them; at most 256.
+    pub records: u64,
+    /// Cards that it refused to hold since its start.
+    pub refused_records: u64,
+    /// Questions that it refused since its start: too many of one peer, or of no use.
+    pub refused_requests: u64,
 }
 
 /// What the driver tells its handles about itself.
@@ -80,10 +96,18 @@ pub(crate) struct Status {
     pub(crate) reasons: Vec<String>,
     pub(crate) listen_addresses: Vec<Address>,
     pub(crate) topology: Kind,
+    pub(crate) dht: Option<DhtFigures>,
 }
 
 impl Status {
     pub(crate) fn starting(boot: u64, topology: Kind) -> Self {
-        Self { boot, state: NodeState::Starting, reasons: Vec::new(), listen_addresses: Vec::new(), topology }
+        Self {
+            boot,
+            state: NodeState::Starting,
+            reasons: Vec::new(),
+            listen_addresses: Vec::new(),
+            topology,
+            dht: None,
+        }
     }
 }

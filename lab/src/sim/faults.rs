@@ -63,6 +63,8 @@ pub(crate) struct Tally {
     pub(crate) given_back: u64,
     /// Frames that a link's queue had no room for.
     pub(crate) frames_dropped: u64,
+    /// Searches of the DHT that engines wanted.
+    pub(crate) searches: u64,
     pub(crate) submitted: u64,
     pub(crate) refused: u64,
     pub(crate) shown: u64,

@@ -21,6 +21,12 @@ impl<S: LabSealer> World<S> {
                 self.trace.note(self.now, index, Mark::Close, link.0, 0);
                 self.close(index, link);
             }
+            // No scenario has a DHT: what is published is held by nobody, and nobody answers.
+            Output::Publish { .. } => {}
+            Output::FindPeer { .. } => {
+                self.tally.searches += 1;
+                self.trace.note(self.now, index, Mark::Search, 0, 0);
+            }
             Output::Reply(command, reply) => self.on_reply(index, command, reply),
             Output::Event(event) => self.on_event(index, event),
         }

@@ -259,6 +259,9 @@ impl Summary {
         );
         let faults: Vec<_> = tally.faults.iter().map(|(kind, count)| format!("{} {count}", kind.name())).collect();
         println!("faults {}: {}", tally.faults.values().sum::<u64>(), faults.join(", "));
+        if tally.searches > 0 {
+            println!("searches of a DHT that there is not: {}", tally.searches);
+        }
         if tally.forged > 0 {
             println!("written by hostile nodes: {}; seen: {:?}", tally.forged, tally.convicted);
         }
@@ -383,5 +386,6 @@ impl Tally {
         self.rerouted += other.rerouted;
         self.given_back += other.given_back;
         self.frames_dropped += other.frames_dropped;
+        self.searches += other.searches;
     }
 }

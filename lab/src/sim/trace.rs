@@ -42,6 +42,7 @@ pub(crate) enum Mark {
     Fault,
     Disk,
     Forged,
+    Search,
 }
 
 /// Where the buffer is handed to the hash.

@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Neither look for nodes on the LAN nor be found there
     #[arg(long)]
     no_mdns: bool,
+    /// Neither look in the DHT for peers that nothing else leads to, nor put this node's card there
+    #[arg(long)]
+    no_dht: bool,
     /// How much energy and data to spend: server, desktop, phone or phone-background [default: desktop]
     #[arg(long)]
     profile: Option<String>,
@@ -70,6 +73,7 @@ impl Arguments {
             bootstrap: list(&self.bootstrap),
             no_dial: self.no_dial.then_some(true),
             no_mdns: self.no_mdns.then_some(true),
+            no_dht: self.no_dht.then_some(true),
             profile: self.profile.clone(),
             topology: self.topology.map(|kind| kind.kind().name().to_owned()),
             api: self.api.clone(),

@@ -80,7 +80,7 @@ impl Side {
                     Output::Reply(_, reply) => self.replies.push(reply),
                     Output::Event(event) => self.events.push(event),
                     Output::Load { query, .. } => panic!("nothing of this asks the store, got {query:?}"),
-                    Output::Dial { .. } | Output::Close { .. } => {}
+                    Output::Dial { .. } | Output::Close { .. } | Output::FindPeer { .. } | Output::Publish { .. } => {}
                 }
             }
         }

@@ -6,6 +6,7 @@ use tidings_crypto::{PeerKey, Sealer, SignedCard};
 use super::Engine;
 use crate::delivery::{self, Arrived, Moment, Precheck};
 use crate::ids::{LinkId, ParcelId};
+use crate::links::Source;
 use crate::record::Record;
 use crate::sessions::{self, Opened, Unopened};
 use crate::trust::{Cost, Evidence};
@@ -131,7 +132,7 @@ impl<S: Sealer> Engine<S> {
             self.records.push(Record::Session(sessions::retired(sender, dropped)));
         }
         if let Some(card) = opened.card {
-            self.learn_card(now, card);
+            self.learn_card(now, card, Source::Card);
         }
         if opened.answers
             && let Some((session, turns)) = self.sessions.current(&sender)
@@ -172,7 +173,7 @@ impl<S: Sealer> Engine<S> {
                     }
                 }
                 Control::Card(bytes) => match SignedCard::verify(&bytes) {
-                    Ok(card) if card.card().peer == sender => self.learn_card(now, card),
+                    Ok(card) if card.card().peer == sender => self.learn_card(now, card, Source::Card),
                     Ok(_) | Err(_) => self.misconduct(sender, Evidence::BadCard),
                 },
             }

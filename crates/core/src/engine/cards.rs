@@ -11,7 +11,7 @@ use super::errands::Errand;
 use crate::delivery::{self, Moment};
 use crate::ids::LinkId;
 use crate::links::{self, Address, Source};
-use crate::output::Event;
+use crate::output::{Event, Output};
 use crate::record::Record;
 use crate::time::Instant;
 use crate::trust::Evidence;
@@ -55,6 +55,11 @@ impl Finds {
     }
 }
 
+/// The addresses in a card, as far as they are any.
+pub(super) fn addresses(card: &SignedCard) -> Vec<Address> {
+    card.card().addresses.iter().filter_map(|text| Address::new(text.clone()).ok()).collect()
+}
+
 impl<S: Sealer> Engine<S> {
     /// Signs a card with what is true now.
     pub(super) fn renew_card(&mut self, now: Moment) {
@@ -74,7 +79,9 @@ impl<S: Sealer> Engine<S> {
         // Name and addresses were checked when they came in.
         let Ok(signed) = SignedCard::sign(&card, &self.identity, self.sessions.sealer()) else { return };
         self.sessions.set_own_card(&signed);
-        self.records.push(Record::OwnCard { seq: card.seq, card: Bytes::copy_from_slice(signed.bytes()) });
+        let bytes = Bytes::copy_from_slice(signed.bytes());
+        self.records.push(Record::OwnCard { seq: card.seq, card: bytes.clone() });
+        self.replies.push(Output::Publish { card: bytes });
         self.links.handle(now.mono, links::Event::Own { card_seq: card.seq });
         self.announce(now);
     }
@@ -210,7 +217,7 @@ impl<S: Sealer> Engine<S> {
         };
         self.finds.asked.remove(&peer);
         match SignedCard::verify(bytes) {
-            Ok(card) if card.card().peer == peer => self.learn_card(now, card),
+            Ok(card) if card.card().peer == peer => self.learn_card(now, card, Source::Card),
             Ok(_) | Err(_) => self.misconduct(neighbour, Evidence::BadCard),
         }
     }
@@ -229,7 +236,7 @@ impl<S: Sealer> Engine<S> {
         }
         match SignedCard::verify(bytes) {
             Ok(card) => {
-                self.learn_card(now, card);
+                self.learn_card(now, card, Source::Card);
                 if peer == neighbour {
                     self.sessions.vouch(peer, Some(seq));
                 }
@@ -243,20 +250,20 @@ impl<S: Sealer> Engine<S> {
     }
 
     /// Takes a verified card. One with another ratchet identity ends the session with its peer.
-    pub(super) fn learn_card(&mut self, now: Moment, card: SignedCard) {
+    pub(super) fn learn_card(&mut self, now: Moment, card: SignedCard, source: Source) {
         let peer = card.card().peer;
         if peer == self.own {
             self.on_own_card_seen(now, card.card().seq);
             return;
         }
         let bytes = Bytes::copy_from_slice(card.bytes());
-        let addresses = card.card().addresses.iter().filter_map(|text| Address::new(text.clone()).ok()).collect();
+        let addresses = addresses(&card);
         let session = self.sessions.current(&peer);
         if !self.sessions.learn_card(card) {
             return;
         }
         self.records.push(Record::Card { peer, card: bytes });
-        self.on_addresses(now, Some(peer), addresses, Source::Card);
+        self.on_addresses(now, Some(peer), addresses, source);
         if let Some((session, _)) = session
             && self.sessions.current(&peer).is_none()
         {

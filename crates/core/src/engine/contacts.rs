@@ -139,7 +139,7 @@ impl<S: Sealer> Engine<S> {
         if peer == self.own {
             return Err(Refusal::ToSelf);
         }
-        self.learn_card(now, card);
+        self.learn_card(now, card, Source::Card);
         let contact = self.put_contact(now, peer, name, None)?;
         self.on_addresses(now, Some(peer), addresses, Source::Person);
         let introduction = Submission {

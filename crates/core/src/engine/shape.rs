@@ -65,6 +65,11 @@ impl Wants {
         true
     }
 
+    /// Whether messages wait for a peer.
+    pub(super) fn waits_for(&self, peer: &PeerKey) -> bool {
+        self.by_delivery.contains(peer)
+    }
+
     pub(super) fn capabilities(&self) -> Vec<String> {
         self.fitness.map(|fitness| format!("{FITNESS}{fitness}")).into_iter().collect()
     }
@@ -103,6 +108,7 @@ impl<S: Sealer> Engine<S> {
         }
         self.prefer(now, peer, wanted);
         self.want(now, peer);
+        self.seek(now, peer);
     }
 
     /// Tells the links whether anybody wants one to a peer.

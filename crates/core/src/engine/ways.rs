@@ -218,6 +218,9 @@ impl<S: Sealer> Engine<S> {
 
     pub(super) fn on_neighbour(&mut self, now: Moment, peer: PeerKey) {
         self.topology.handle(now.mono, topology::Event::Linked { peer });
+        if self.ways.neighbours.is_empty() {
+            self.seek_anew(now);
+        }
         self.ways.neighbours.insert(peer.routing_id(), peer);
     }
 
@@ -228,6 +231,8 @@ impl<S: Sealer> Engine<S> {
         self.delivery.handle(now, delivery::Event::Unreachable(peer));
         if self.way_to(&peer).is_some() {
             self.delivery.handle(now, delivery::Event::Reachable(peer));
+        } else {
+            self.seek(now, peer);
         }
     }
 
@@ -300,7 +305,10 @@ impl<S: Sealer> Engine<S> {
                 // What is for it can go, or can go another way.
                 self.delivery.handle(now, delivery::Event::Reachable(peer));
             }
-            (Some(_), None) => self.delivery.handle(now, delivery::Event::Unreachable(peer)),
+            (Some(_), None) => {
+                self.delivery.handle(now, delivery::Event::Unreachable(peer));
+                self.seek(now, peer);
+            }
             (None, None) => {}
         }
     }

@@ -112,6 +112,8 @@ pub enum Source {
     Lan,
     /// In the peer's own signed card.
     Card,
+    /// In the peer's own signed card, as somebody in the DHT held it.
+    Dht,
     /// In the address book from an earlier boot.
     Book,
 }

@@ -65,7 +65,11 @@ impl State {
             return;
         }
         let has_room = self.links.len() < self.config.nearby_links.min(self.config.max_links);
-        let pause = courtesy(&self.own, &peer, &mut self.rng);
+        let pause = match source {
+            // Only this end was searching.
+            Source::Dht => Duration::ZERO,
+            Source::Person | Source::Lan | Source::Card | Source::Book => courtesy(&self.own, &peer, &mut self.rng),
+        };
         let now = self.now;
         let Ok(plan) = self.dialling.plan(&target) else {
             self.stats.table_full += 1;
@@ -74,7 +78,7 @@ impl State {
         match source {
             Source::Person => plan.reasons.named = true,
             Source::Lan => plan.reasons.nearby = has_room,
-            Source::Card | Source::Book => {}
+            Source::Card | Source::Dht | Source::Book => {}
         }
         match (source, added) {
             (Source::Person, _) => plan.hurry(now),
@@ -94,7 +98,7 @@ impl State {
         };
         match source {
             Source::Person => plan.reasons.named = true,
-            Source::Lan | Source::Card | Source::Book => plan.reasons.nearby = true,
+            Source::Lan | Source::Card | Source::Dht | Source::Book => plan.reasons.nearby = true,
         }
         plan.hurry(now);
         self.arm(&target);
@@ -111,6 +115,16 @@ impl State {
             self.effect(Effect::Book { peer: forgotten.peer, addresses: Vec::new() });
         }
         added
+    }
+
+    /// How many addresses of a peer may be dialled.
+    pub(crate) fn addresses_of(&self, peer: &PeerKey) -> usize {
+        self.to_dial(&Target::Peer(*peer), None).len()
+    }
+
+    /// Whether addresses that nobody named are dialled.
+    pub(crate) fn dials_whom_it_finds(&self) -> bool {
+        !self.config.no_dial
     }
 
     /// Whether something waits for the peer, or a person named it.

@@ -12,5 +12,6 @@ mod limits;
 mod net;
 mod restart;
 mod routed;
+mod searched;
 mod stream;
 mod tell;

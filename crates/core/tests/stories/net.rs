@@ -104,6 +104,10 @@ pub struct Net {
     pub road: Road,
     wires: Vec<Wire>,
     apart: BTreeSet<(usize, usize)>,
+    /// Pairs that can reach one another, and are not told where the other is.
+    strangers: BTreeSet<(usize, usize)>,
+    /// Who searched the DHT for whom, and when.
+    pub sought: Vec<(u64, usize, PeerKey)>,
     queue: BTreeMap<(u64, u64), Happening>,
     last: u64,
     last_link: u64,
@@ -154,6 +158,8 @@ impl Net {
             road: Road::LAN,
             wires: Vec::new(),
             apart: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            sought: Vec::new(),
             queue: BTreeMap::new(),
             last: 0,
             last_link: 0,
@@ -224,7 +230,8 @@ impl Net {
 
     /// Tells a node where another one is.
     fn introduce(&mut self, index: usize, other: usize) {
-        if index != other && !self.apart.contains(&pair(index, other)) && self.nodes[other].engine.is_some() {
+        let is_kept = |pairs: &BTreeSet<_>| pairs.contains(&pair(index, other));
+        if index != other && !is_kept(&self.apart) && !is_kept(&self.strangers) && self.nodes[other].engine.is_some() {
             let peer = Some(self.nodes[other].key());
             self.input(index, Input::Discovered { peer, addresses: vec![address(other)], source: Source::Person });
         }
@@ -267,6 +274,11 @@ impl Net {
     }
 
     // --- links ---
+
+    /// Nobody tells these two where the other is.
+    pub fn estrange(&mut self, a: usize, b: usize) {
+        self.strangers.insert(pair(a, b));
+    }
 
     /// Ends the links between two nodes; bytes on their way are lost, and dials fail until [`Self::join`].
     pub fn part(&mut self, a: usize, b: usize) {

@@ -66,6 +66,8 @@ impl Net {
                 let delay = self.road.delay * 2;
                 self.schedule(delay, Happening::Connect { from: index, life, to: found, dial, address: to });
             }
+            Output::Publish { .. } => {}
+            Output::FindPeer { peer } => self.sought.push((self.now, index, peer)),
             Output::Reply(command, reply) => self.nodes[index].app.on_reply(command, reply),
             Output::Event(event) => {
                 let node = &mut self.nodes[index];

@@ -31,6 +31,8 @@ pub struct Settings {
     pub no_dial: Option<bool>,
     /// Whether [`Config::mdns`] is [`Switch::Off`].
     pub no_mdns: Option<bool>,
+    /// Whether [`Config::dht`] is [`Switch::Off`].
+    pub no_dht: Option<bool>,
     /// [`Config::profile`].
     pub profile: Option<String>,
     /// [`Config::topology`].
@@ -120,6 +122,7 @@ impl Settings {
                 "ADDRESS" => settings.address = Some(list(&value)),
                 "BOOTSTRAP" => settings.bootstrap = Some(list(&value)),
                 "NO_DIAL" => settings.no_dial = Some(switch("no_dial", &value)?),
+                "NO_DHT" => settings.no_dht = Some(switch("no_dht", &value)?),
                 "NO_MDNS" => settings.no_mdns = Some(switch("no_mdns", &value)?),
                 "PROFILE" => settings.profile = Some(value),
                 "TOPOLOGY" => settings.topology = Some(value),
@@ -190,6 +193,8 @@ impl Config {
         from.push(("no_dial", layer));
         let (no_mdns, layer) = layers.pick(|settings| &settings.no_mdns);
         from.push(("no_mdns", layer));
+        let (no_dht, layer) = layers.pick(|settings| &settings.no_dht);
+        from.push(("no_dht", layer));
         let (topology, layer) = layers.pick(|settings| &settings.topology);
         from.push(("topology", layer));
         let topology = topology.map_or(Ok(defaults.topology), |text| check_topology(&text, layer))?;
@@ -214,6 +219,10 @@ impl Config {
             mdns: match no_mdns {
                 Some(true) => Switch::Off,
                 Some(false) | None => defaults.mdns,
+            },
+            dht: match no_dht {
+                Some(true) => Switch::Off,
+                Some(false) | None => defaults.dht,
             },
             profile,
             topology,
@@ -245,6 +254,7 @@ impl Config {
             value("bootstrap", bootstrap.into()),
             value("no_dial", (self.dialling == Dialling::Named).into()),
             value("no_mdns", (self.mdns == Switch::Off).into()),
+            value("no_dht", (self.dht == Switch::Off).into()),
             value("topology", self.topology.name().into()),
             value("labels", self.labels.texts().into()),
             value("api", self.api.to_string().into()),

@@ -47,6 +47,7 @@ impl Profile {
                 worker_threads: 4,
                 relay_bytes: 64 << 20,
                 tell_neighbours: Switch::On,
+                serves_dht: Switch::On,
                 power: Power::Mains,
             },
             Self::Desktop => Preset {
@@ -57,6 +58,7 @@ impl Profile {
                 worker_threads: 2,
                 relay_bytes: 64 << 20,
                 tell_neighbours: Switch::On,
+                serves_dht: Switch::On,
                 power: Power::Unknown,
             },
             Self::Phone | Self::PhoneBackground => Preset {
@@ -67,6 +69,7 @@ impl Profile {
                 worker_threads: 2,
                 relay_bytes: 4 << 20,
                 tell_neighbours: Switch::Off,
+                serves_dht: Switch::Off,
                 power: Power::Battery,
             },
         }
@@ -110,6 +113,9 @@ pub struct Preset {
     /// Whether others are told which neighbours this node has: 40 bytes in its announcement, and a new announcement
     /// every ten minutes while they change.
     pub tell_neighbours: Switch,
+    /// Whether others may ask this node what it holds of the DHT, and have it hold cards: at most 2 MiB, and answers of
+    /// some 3 KB. One that does not uses the DHT all the same.
+    pub serves_dht: Switch,
     /// What others are told of where its energy comes from: hubs are chosen by it.
     pub power: Power,
 }

@@ -12,6 +12,7 @@ use super::Driver;
 use super::call::News;
 use super::database::StoreReply;
 use super::lifecycle::Cause;
+use super::net::Neighbour;
 use crate::event::{RouteChange, StateChange};
 use crate::link::LinkIo;
 
@@ -75,6 +76,8 @@ impl Driver {
                     link.close();
                 }
             }
+            Output::Publish { card } => self.publish(card),
+            Output::FindPeer { peer } => self.find_peer(peer),
             Output::Reply(id, reply) => self.on_reply(id, reply),
             Output::Event(event) => self.on_event(event),
         }
@@ -149,8 +152,14 @@ impl Driver {
                 state: change.state(),
                 when: wall,
             }),
-            Event::NeighbourUp { peer, name, kind } => self.tell(News::NeighbourUp { peer, name: name.into(), kind }),
-            Event::NeighbourDown { peer } => self.tell(News::NeighbourDown { peer }),
+            Event::NeighbourUp { peer, name, kind } => {
+                self.on_neighbour(&peer, Neighbour::Linked);
+                self.tell(News::NeighbourUp { peer, name: name.into(), kind });
+            }
+            Event::NeighbourDown { peer } => {
+                self.on_neighbour(&peer, Neighbour::Gone);
+                self.tell(News::NeighbourDown { peer });
+            }
             Event::Topology { kind, reason } => self.tell(News::Topology { kind, reason: reason.into() }),
             Event::Route { peer, way } => {
                 self.route_changes.insert(peer, way);

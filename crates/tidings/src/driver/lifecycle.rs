@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::boot::{self, Reopened};
 use super::calls::Pending;
 use super::{Booted, Driver};
+use crate::config::Switch;
 use crate::network;
 use crate::status::{NodeState, Status};
 
@@ -115,8 +116,9 @@ impl Driver {
         if self.phase.is_running() {
             self.phase = Phase::Paused;
             self.close_listeners();
+            self.let_dht_dial(Switch::Off);
             let preset = self.config.profile.preset();
-            network::look_around(&mut self.swarm, crate::config::Switch::Off, &preset);
+            network::look_around(&mut self.swarm, Switch::Off, &preset);
             self.update_state();
         }
     }
@@ -124,6 +126,7 @@ impl Driver {
     pub(super) fn resume(&mut self) {
         if self.phase == Phase::Paused {
             self.phase = Phase::Running;
+            self.let_dht_dial(self.config.dialling.others());
             match self.listen() {
                 Ok(()) => self.recover(Cause::Listeners),
                 Err((address, reason)) => {
@@ -223,6 +226,9 @@ impl Driver {
         self.tracked.clear();
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
+            if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+                dht.on_neighbour_gone(&peer);
+            }
             // An error means that it has gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }

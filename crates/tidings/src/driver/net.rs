@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, Stream, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, mdns};
+use libp2p::{Multiaddr, PeerId, identify, mdns};
 use tidings_core::Input;
 use tidings_core::ids::{DialId, LinkId};
 use tidings_core::links::{Address, LinkKind, Source};
@@ -12,10 +13,19 @@ use tidings_core::trust::Evidence;
 use tidings_crypto::PeerKey;
 
 use super::{Driver, NETWORK_SETTLES};
+use crate::config::Switch;
 use crate::link::{Link, WRITE_GRANT_BYTES};
 use crate::network::{
-    self, BehaviourEvent, LinkEvent, core_address, dial_target, is_useful_on_lan, own_addresses, peer_id, peer_key,
+    self, BehaviourEvent, DhtEvent, LinkEvent, core_address, dial_target, is_useful_on_lan, own_addresses, peer_id,
+    peer_key,
 };
+
+/// Whether a peer has a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Neighbour {
+    Linked,
+    Gone,
+}
 
 /// The most addresses of one peer that one sight on the local network may bring.
 const MAX_SEEN_ADDRESSES: usize = 16;
@@ -30,6 +40,12 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Link(event)) => self.on_link_event(event),
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(seen))) => {
                 self.on_seen(seen);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
+                if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+                    dht.on_identified(peer_id, info.listen_addrs, &info.protocols);
+                }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_failed(connection_id, &dial_error(&error))
@@ -109,10 +125,51 @@ impl Driver {
             None => None,
         };
         let options = dial_options(peer, target, is_tcp);
-        let connection = options.connection_id();
-        self.swarm.dial(options).map_err(|error| dial_error(&error))?;
+        let connection = network::dial(&mut self.swarm, options).map_err(|error| dial_error(&error))?;
         self.dials.insert(connection, dial);
         Ok(())
+    }
+
+    // --- the DHT ---
+
+    fn on_dht(&mut self, event: DhtEvent) {
+        match event {
+            DhtEvent::Card { peer, card, by } => self.handle(Input::CardFound { peer, card, by }),
+            DhtEvent::Ended { peer } => self.handle(Input::SearchEnded { peer }),
+            DhtEvent::Figures(figures) => self.status.send_modify(|status| status.dht = Some(figures)),
+        }
+    }
+
+    pub(super) fn publish(&mut self, card: Bytes) {
+        if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+            dht.publish(card);
+        }
+    }
+
+    pub(super) fn find_peer(&mut self, peer: PeerKey) {
+        match self.swarm.behaviour_mut().dht.as_mut() {
+            Some(dht) => dht.find(peer),
+            None => self.inputs.push_back(Input::SearchEnded { peer }),
+        }
+    }
+
+    /// Tells the DHT who has a link.
+    pub(super) fn on_neighbour(&mut self, peer: &PeerKey, link: Neighbour) {
+        if let Some(peer) = peer_id(peer)
+            && let Some(dht) = self.swarm.behaviour_mut().dht.as_mut()
+        {
+            match link {
+                Neighbour::Linked => dht.on_neighbour(peer),
+                Neighbour::Gone => dht.on_neighbour_gone(&peer),
+            }
+        }
+    }
+
+    /// Lets the DHT dial others, or not.
+    pub(super) fn let_dht_dial(&mut self, dialling: Switch) {
+        if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+            dht.set_dialling(dialling);
+        }
     }
 
     /// Hands on what the local network showed, by peer.

@@ -4,7 +4,7 @@
 //! With limits for all together only, honest newcomers got 1 of 24 places while one host kept handshakes half open,
 //! and waited 16 s while one host kept every connection. Nothing here looks at connections that this node dials.
 
-mod bucket;
+pub(super) mod bucket;
 mod place;
 mod strikes;
 

@@ -1,6 +1,6 @@
 //! The protocol `/tidings/link/1`: one long-lived stream per connection, opened by whoever dialled.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -48,13 +48,26 @@ pub(crate) enum LinkEvent {
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     events: VecDeque<ToSwarm<LinkEvent, Infallible>>,
+    /// Dials under way that are to lead to a link.
+    expected: HashSet<ConnectionId>,
     /// How many streams it opens on a connection that it dialled.
     opens: usize,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { events: VecDeque::new(), opens: 1 }
+        Self { events: VecDeque::new(), expected: HashSet::new(), opens: 1 }
+    }
+}
+
+impl Behaviour {
+    /// A connection that is about to be dialled is to have a link.
+    pub(super) fn expect(&mut self, connection: ConnectionId) {
+        self.expected.insert(connection);
+    }
+
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.expected.remove(&connection);
     }
 }
 
@@ -83,17 +96,22 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
         remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let role = Role::Dialler { opens: self.opens };
+        let opens = if self.expected.remove(&connection) { self.opens } else { 0 };
+        let role = Role::Dialler { opens };
         Ok(Handler::new(admit(&peer)?, remote.clone(), role))
     }
 
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::DialFailure(failure) = event {
+            self.expected.remove(&failure.connection_id);
+        }
+    }
 
     fn on_connection_handler_event(
         &mut self,
@@ -292,12 +310,12 @@ mod tests {
     use tidings_crypto::IdentityKey;
 
     use super::*;
-    use crate::config::Profile;
+    use crate::config::Config;
     use crate::network::{self, BehaviourEvent};
 
     fn swarm() -> Swarm<network::Behaviour> {
         let identity = IdentityKey::generate().unwrap();
-        network::build(&identity, &Profile::Desktop.preset()).unwrap()
+        network::build(&identity, &Config::default()).unwrap()
     }
 
     #[tokio::test]
@@ -311,7 +329,7 @@ mod tests {
         };
         let mut hostile = swarm();
         hostile.behaviour_mut().link.opens = MAX_LINK_STREAMS + 2;
-        hostile.dial(DialOpts::unknown_peer_id().address(address).build()).unwrap();
+        network::dial(&mut hostile, DialOpts::unknown_peer_id().address(address).build()).unwrap();
         let mut links = Vec::new();
         let test = async {
             loop {

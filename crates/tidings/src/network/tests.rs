@@ -10,7 +10,6 @@ use tidings_core::ids::LinkId;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::config::Profile;
 use crate::link::{Link, LinkIo};
 
 /// Far beyond what the slowest machine needs.
@@ -18,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn listening(address: &str) -> (Swarm<Behaviour>, Multiaddr, PeerKey) {
     let identity = IdentityKey::generate().unwrap();
-    let mut swarm = build(&identity, &Profile::Desktop.preset()).unwrap();
+    let mut swarm = build(&identity, &Config::default()).unwrap();
     swarm.listen_on(address.parse().unwrap()).unwrap();
     loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
@@ -39,7 +38,8 @@ async fn link_of(swarm: &mut Swarm<Behaviour>) -> LinkEvent {
 async fn carries_a_megabyte(address: &str) {
     let (mut a, _, a_key) = listening(address).await;
     let (mut b, b_address, b_key) = listening(address).await;
-    a.dial(DialOpts::peer_id(peer_id(&b_key).unwrap()).addresses(vec![b_address.clone()]).build()).unwrap();
+    super::dial(&mut a, DialOpts::peer_id(peer_id(&b_key).unwrap()).addresses(vec![b_address.clone()]).build())
+        .unwrap();
     let (at_a, at_b) = tokio::join!(link_of(&mut a), link_of(&mut b));
     let LinkEvent::Opened { peer, stream: stream_a, address, .. } = at_a else {
         panic!("{at_a:?}");
@@ -99,7 +99,7 @@ async fn a_peer_without_the_protocol_is_a_failed_dial() {
     let test = async {
         let (mut a, _, _) = listening("/ip4/127.0.0.1/tcp/0").await;
         let (mut b, address) = without_links();
-        a.dial(DialOpts::unknown_peer_id().address(address).build()).unwrap();
+        super::dial(&mut a, DialOpts::unknown_peer_id().address(address).build()).unwrap();
         let failed = tokio::select! {
             event = link_of(&mut a) => event,
             () = async { loop { b.select_next_some().await; } } => unreachable!(),

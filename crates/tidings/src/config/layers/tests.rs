@@ -31,6 +31,7 @@ fn the_environment_names_keys_in_capitals() {
         ("TIDINGS_NAME", "ada"),
         ("TIDINGS_BOOTSTRAP", "/ip4/192.0.2.1/tcp/4001, /dns/example.org/udp/4001/quic-v1"),
         ("TIDINGS_NO_MDNS", "1"),
+        ("TIDINGS_NO_DHT", "true"),
         ("TIDINGS_TOPOLOGY", "star"),
         ("TIDINGS_LABELS", "room=kitchen, floor=2"),
         ("TIDINGS_DIR", "/somewhere"),
@@ -41,6 +42,7 @@ fn the_environment_names_keys_in_capitals() {
     let config = Config::layers(Settings::default(), environment, Settings::default()).unwrap();
     assert_eq!(config.name, "ada");
     assert_eq!(config.mdns, Switch::Off);
+    assert_eq!(config.dht, Switch::Off);
     assert_eq!(config.topology, Kind::Star);
     assert_eq!(config.labels.texts(), ["floor=2", "room=kitchen"]);
     assert_eq!(

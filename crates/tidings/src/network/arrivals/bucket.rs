@@ -5,15 +5,15 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 /// The most keys whose buckets are remembered. A bucket that is full again says nothing and goes first.
-pub(super) const MAX_BUCKETS: usize = 1024;
+pub(in crate::network) const MAX_BUCKETS: usize = 1024;
 
 /// How much may come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(in crate::network) struct Rate {
     /// At once.
-    pub(super) burst: u32,
+    pub(in crate::network) burst: u32,
     /// One more may come each time.
-    pub(super) interval: Duration,
+    pub(in crate::network) interval: Duration,
 }
 
 impl Rate {
@@ -25,19 +25,19 @@ impl Rate {
 
 /// Buckets of one rate.
 #[derive(Debug)]
-pub(super) struct Buckets<K> {
+pub(in crate::network) struct Buckets<K> {
     rate: Rate,
     /// When each is full again. One that is not here is full.
     full_at: HashMap<K, Instant>,
 }
 
 impl<K: Copy + Eq + Hash> Buckets<K> {
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(in crate::network) fn new(rate: Rate) -> Self {
         Self { rate, full_at: HashMap::new() }
     }
 
     /// Takes one out of a bucket; says whether there was one.
-    pub(super) fn take(&mut self, key: K, now: Instant) -> bool {
+    pub(in crate::network) fn take(&mut self, key: K, now: Instant) -> bool {
         self.make_room(&key, now);
         let full_at = self.full_at.entry(key).or_insert(now);
         let after = (*full_at).max(now) + self.rate.interval;
