@@ -15,8 +15,8 @@ use tidings_core::ids::{At, MessageId};
 use tidings_core::interval::IntervalSet;
 use tidings_core::links::Address;
 use tidings_core::wire::{
-    FrameDecoder, Inner, InviteText, MAX_FLOW_INTERVALS, MAX_FRAME_BYTES, Parcel, decode_content, decode_controls,
-    decode_introduction, encode_content, encode_controls, encode_introduction,
+    FrameDecoder, Inner, InviteText, MAX_FLOW_INTERVALS, MAX_FRAME_BYTES, Parcel, Path, decode_content,
+    decode_controls, decode_introduction, encode_content, encode_controls, encode_introduction,
 };
 use tidings_crypto::{OlmSealer, PeerKey, Sealer, SignedCard};
 
@@ -143,10 +143,12 @@ pub fn invite(bytes: &[u8]) -> bool {
 /// A parcel as it crosses links.
 pub fn parcel(bytes: &[u8]) -> bool {
     let Ok(parcel) = Parcel::decode(Bytes::copy_from_slice(bytes)) else { return false };
-    let (id, encoded) =
-        Parcel::encode(parcel.to, parcel.class, 7, &parcel.suite, parcel.body.clone(), parcel.left_seconds);
+    // Encoded anew it has crossed no link, and has no relays.
+    let path = parcel.path.as_ref().map(|_| Path::default());
+    let (body, left) = (parcel.body.clone(), parcel.left_seconds);
+    let (id, encoded) = Parcel::encode(parcel.to, parcel.class, 7, &parcel.suite, body, left, path.as_ref());
     let again = Parcel::decode(encoded).expect("what was encoded can be read");
-    assert_eq!(again, Parcel { id, ttl: again.ttl, ..parcel });
+    assert_eq!(again, Parcel { id, ttl: again.ttl, path, ..parcel });
     true
 }
 

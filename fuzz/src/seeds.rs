@@ -7,7 +7,7 @@ use tidings_core::interval::IntervalSet;
 use tidings_core::time::Wall;
 use tidings_core::wire::{
     Bye, Clear, Content, Control, FlowStatement, Fragment, Frame, Hello, Inner, InviteText, MessageContent, Parcel,
-    PartOf, Receipt, RefusedReason, Suite, encode_content, encode_controls, encode_introduction,
+    PartOf, Path, Receipt, RecordedRoute, RefusedReason, Suite, encode_content, encode_controls, encode_introduction,
 };
 use tidings_crypto::{Card, IdentityKey, OlmSealer, PeerKey, ReceiptKeyId, Sealer, SessionId, SignedCard};
 
@@ -118,7 +118,7 @@ impl Neighbour {
     fn parcel(&self, inner: &Inner) -> Bytes {
         let (session, body) = self.seal(inner);
         let suite = Suite::Session(Clear { sender: self.peer, session, content: inner.content.clone() });
-        Parcel::encode(inner.recipient.routing_id(), Class::Normal, 1, &suite, body.into(), 60).1
+        Parcel::encode(inner.recipient.routing_id(), Class::Normal, 1, &suite, body.into(), 60, None).1
     }
 }
 
@@ -127,7 +127,7 @@ fn under_receipt_key() -> Bytes {
     let sender = IdentityKey::from_seed(&NEIGHBOUR).peer();
     let to = IdentityKey::from_seed(&OWN).peer().routing_id();
     let suite = Suite::ReceiptKey { sender, key: ReceiptKeyId([6; 8]) };
-    Parcel::encode(to, Class::Critical, 2, &suite, Bytes::from_static(&[0; 60]), 60).1
+    Parcel::encode(to, Class::Critical, 2, &suite, Bytes::from_static(&[0; 60]), 60, None).1
 }
 
 fn message(part: Option<PartOf>) -> MessageContent {
@@ -142,7 +142,12 @@ fn message(part: Option<PartOf>) -> MessageContent {
         headers: vec![("name".to_owned(), "value".to_owned())],
         reply_to: Some(id),
         part,
+        record_route: true,
     }
+}
+
+fn two_relays() -> Path {
+    Path::from_bytes(&[9; 32]).expect("two relays")
 }
 
 fn controls(card: &Bytes) -> Vec<Control> {
@@ -155,6 +160,7 @@ fn controls(card: &Bytes) -> Vec<Control> {
         void: IntervalSet::of(6, 7),
         acknowledged_range: Some((4, 9)),
         unacknowledged: IntervalSet::of(9, 9),
+        recorded: vec![RecordedRoute { seqs: IntervalSet::of(4, 5), hops: 3, path: two_relays() }],
     };
     vec![
         Control::Receipt(receipt.clone()),

@@ -19,14 +19,14 @@ mod timestamp;
 pub use code::{Code, Exit};
 pub use contacts::{AcceptInvite, Contact, ContactChange, ContactList, CreateInvite, Invite, Joined, NewContact};
 pub use doctor::{Check, Report, Verdict};
-pub use inbox::{Acknowledge, Acknowledged, InboxPage, InboxQuery, ReceivedMessage};
+pub use inbox::{Acknowledge, Acknowledged, Arrival, InboxPage, InboxQuery, ReceivedMessage};
 pub use mesh::{
     Hotspot, Labels, Latency, Network, PeerQuery, PeerRoute, Route, RouteList, Topology, TopologyChange, TopologyKind,
     TopologyNode,
 };
 pub use messages::{
-    Accepted, BatchRequest, BatchResults, ListQuery, MessageDetail, MessagePage, MessageSummary, Retried, SendRequest,
-    SendResult, State, TimelineEntry, WaitQuery, WaitState,
+    Accepted, BatchRequest, BatchResults, ListQuery, MessageDetail, MessagePage, MessageSummary, PathNode, Retried,
+    SendRequest, SendResult, State, TimelineEntry, WaitQuery, WaitState,
 };
 pub use node::{Counters, NodeInfo, NodeState};
 pub use payload::{Payload, PayloadError};

@@ -7,7 +7,8 @@ mod served;
 use served::{DEADLINE, Served, hear, refusal, say, serve_as};
 use tidings::Node;
 use tidings_api::types::{
-    Code, Event, EventKind, Labels, Operation, PeerQuery, Push, SendRequest, TopologyKind, WaitState,
+    BatchRequest, Code, Event, EventKind, Labels, Operation, PathNode, PeerQuery, Push, SendRequest, SendResult,
+    TopologyKind, WaitQuery, WaitState,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -66,6 +67,58 @@ async fn routes_name_next_hops_and_a_message_counts_the_links_it_crossed() {
     assert!(relayed.parse::<u64>().unwrap() >= 1, "{relayed}");
     assert!(metrics.contains("tidings_topology_shape{kind=\"mesh\"} 1\n"), "{metrics}");
     for node in [ada, bob, eve] {
+        node.stop().await;
+    }
+}
+
+/// The names and peer ids of a path.
+fn nodes_of(path: Option<Vec<PathNode>>) -> Vec<(Option<String>, Option<String>)> {
+    path.unwrap().into_iter().map(|node| (node.name, node.peer_id)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_route_names_the_same_way_at_both_ends() {
+    let nodes = row(["ada", "bob", "eve"]).await;
+    let [ada, bob, eve] = &nodes;
+    let expected: Vec<_> = nodes
+        .iter()
+        .zip(["ada", "bob", "eve"])
+        .map(|(node, name)| (Some(name.to_owned()), Some(node.node.peer_id().to_string())))
+        .collect();
+    let far = eve.node.peer_id().to_string();
+    let asking = |text: &str| SendRequest { record_route: true, ..SendRequest::new(far.as_str(), text.as_bytes()) };
+    let mut stream = ada.client.stream().await.unwrap();
+    say(&mut stream, 1, Operation::Send(asking("stream"))).await;
+    let Push::Answer(answer) = hear(&mut stream).await else { panic!("nothing else is pushed") };
+    let batch = BatchRequest { messages: vec![asking("batch"), SendRequest::new(far.as_str(), b"quiet")] };
+    let mut ids = vec![answer.accepted.unwrap().id, ada.client.send(&asking("call"), "k").await.unwrap().id];
+    for result in ada.client.send_batch(&batch).await.unwrap().results {
+        let SendResult::Accepted(accepted) = result else { panic!("{result:?}") };
+        ids.push(accepted.id);
+    }
+    for id in &ids {
+        ada.reached(id, WaitState::Delivered).await;
+    }
+    let quiet = ids.pop().unwrap();
+    let inbox = eve.inbox().await;
+    for id in &ids {
+        let message = inbox.iter().find(|message| message.id == *id).unwrap();
+        assert_eq!(nodes_of(message.path.clone()), expected);
+        let sent = ada.client.message(id, &WaitQuery::default()).await.unwrap();
+        assert_eq!((sent.record_route, sent.hops, nodes_of(sent.path)), (true, Some(2), expected.clone()));
+        let came = eve.client.arrival(id).await.unwrap();
+        assert_eq!((came.hops, came.acknowledged, nodes_of(came.path)), (2, false, expected.clone()));
+    }
+    let sent = ada.client.message(&quiet, &WaitQuery::default()).await.unwrap();
+    assert_eq!((sent.record_route, sent.hops, sent.path), (false, None, None));
+    let came = eve.client.arrival(&quiet).await.unwrap();
+    assert_eq!((came.hops, came.path), (2, None));
+    eve.client.acknowledge(ids.iter().chain([&quiet]).cloned().collect()).await.unwrap();
+    let came = eve.client.arrival(&ids[0]).await.unwrap();
+    assert_eq!((came.from, came.acknowledged, nodes_of(came.path)), (ada.node.peer_id().to_string(), true, expected));
+    assert_eq!(refusal(eve.client.arrival(&quiet).await.unwrap_err()), Code::UnknownMessage);
+    assert_eq!(refusal(bob.client.arrival(&ids[0]).await.unwrap_err()), Code::UnknownMessage);
+    for node in nodes {
         node.stop().await;
     }
 }

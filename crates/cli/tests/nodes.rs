@@ -178,6 +178,22 @@ fn a_message_goes_over_a_node_between_and_the_commands_show_the_way() {
     let sent = ada.json(&["send", to, "past bob", "--wait", "delivered", "--timeout", "60s"]);
     let received = eve.json(&["receive", "--count", "1"]);
     assert_eq!((&received["id"], &received["hops"]), (&sent["id"], &2.into()));
+    let id = sent["id"].as_str().expect("an id");
+    assert_eq!((&ada.json(&["trace", id])["path"], &received["path"]), (&Value::Null, &Value::Null));
+    let asked = ada.json(&["send", to, "by whom?", "--record-route", "--wait", "delivered", "--timeout", "60s"]);
+    let id = asked["id"].as_str().expect("an id");
+    let received = eve.json(&["receive", "--count", "1"]);
+    let names: Vec<_> = received["path"].as_array().expect("a path").iter().map(|node| node["name"].clone()).collect();
+    assert_eq!(names, ["ada", "bob", "eve"]);
+    for end in [&ada, &eve] {
+        assert_eq!(
+            (&end.json(&["trace", id])["path"], &end.json(&["trace", id])["hops"]),
+            (&received["path"], &2.into())
+        );
+        let shown = String::from_utf8(end.output(&["trace", id]).stdout).expect("text");
+        assert!(shown.contains("  hops: 2\n  path: ada → bob → eve\n"), "{shown}");
+    }
+    bob.fails(&["trace", id], 4);
     let network = ada.json(&["network"]);
     assert_eq!((&network["size"], &network["delivery_rate"]), (&3.into(), &1.0.into()));
     assert!(network["latency"]["p50_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{network}");

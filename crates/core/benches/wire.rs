@@ -63,7 +63,7 @@ fn suite() -> Suite {
 
 fn encoded_parcel(body: usize) -> Bytes {
     let to = IdentityKey::from_seed(&[4; 32]).peer().routing_id();
-    Parcel::encode(to, Class::Normal, 1, &suite(), Bytes::from(vec![5; body]), 600).1
+    Parcel::encode(to, Class::Normal, 1, &suite(), Bytes::from(vec![5; body]), 600, None).1
 }
 
 fn message(payload: usize) -> MessageContent {
@@ -77,6 +77,7 @@ fn message(payload: usize) -> MessageContent {
         headers: vec![("colour".to_owned(), "blue".to_owned())],
         reply_to: None,
         part: None,
+        record_route: false,
     }
 }
 
@@ -134,7 +135,7 @@ fn frame_decode(encoded: BytesMut, mut frames: Vec<Decoded>) -> Vec<Decoded> {
 #[bench::large(suite(), Bytes::from(vec![5; 60_000]))]
 fn parcel_encode(suite: Suite, body: Bytes) -> (Suite, Bytes) {
     let to = tidings_crypto::RoutingId([4; 16]);
-    let parcel = Parcel::encode(to, Class::Normal, 1, black_box(&suite), body, 600).1;
+    let parcel = Parcel::encode(to, Class::Normal, 1, black_box(&suite), body, 600, None).1;
     (suite, parcel)
 }
 

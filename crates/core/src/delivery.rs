@@ -12,6 +12,7 @@ mod parcels;
 mod pending;
 mod quota;
 mod reminders;
+mod routes;
 mod submit;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,7 +30,7 @@ use crate::message::{Accepted, Change, Refusal, Submission};
 use crate::record::{InboxBatch, Loaded, Query, Record, Snapshot};
 use crate::time::{Age, Instant, Wall};
 use crate::view::Counters;
-use crate::wire::{Content, Control, FlowStatement, Receipt, RefusedReason};
+use crate::wire::{Content, Control, FlowStatement, Path, Receipt, RefusedReason};
 
 pub(crate) use incoming::Precheck;
 
@@ -116,6 +117,7 @@ pub(crate) struct Arrived {
     pub(crate) content: Content,
     pub(crate) messages: Vec<Bytes>,
     pub(crate) hops: u32,
+    pub(crate) path: Option<Path>,
 }
 
 /// What delivery wants.
@@ -140,6 +142,7 @@ pub(crate) enum Effect {
         content: Content,
         inner: Bytes,
         left_seconds: u32,
+        path: Option<Path>,
     },
     /// Take a parcel out of the link's queue if it has not begun to leave.
     Withdraw(OutParcelNo),

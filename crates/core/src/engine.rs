@@ -154,7 +154,7 @@ impl<S: Sealer> Engine<S> {
             next_hourly: now.mono + HOURLY,
             links: links::State::new(link_config, own, boot, link_seed),
             routing: routing::State::new(config.routing, own, boot, routing_seed),
-            relay: relay::State::new(config.relay),
+            relay: relay::State::new(config.relay, own.routing_id()),
             topology: topology::State::new(shape, own, now.mono, topology_seed),
             sessions: sessions::State::new(sealer, own, cards, &snapshot.sessions),
             delivery: delivery::State::new(config.delivery, own, boot, &snapshot, delivery_now, delivery_seed),
@@ -490,8 +490,8 @@ impl<S: Sealer> Engine<S> {
                     sessions::Plaintext { content: Some(content), flow_random, messages, controls: Vec::new() },
                 );
             }
-            Effect::Send { parcel, peer, class, session, content, inner, left_seconds } => {
-                self.send(now, parcel, peer, class, session, content, inner, left_seconds);
+            Effect::Send { parcel, peer, class, session, content, inner, left_seconds, path } => {
+                self.send(now, parcel, peer, class, session, content, inner, left_seconds, path.as_ref());
             }
             Effect::Withdraw(parcel) => self.withdraw(now, parcel),
             Effect::State { peer, controls } => self.state(peer, &controls),

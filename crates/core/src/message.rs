@@ -9,6 +9,7 @@ use tidings_crypto::PeerKey;
 use crate::class::Class;
 use crate::ids::{At, FlowId, MessageId, Seq};
 use crate::time::{Age, Wall};
+use crate::wire::Path;
 
 /// The largest payload of one message, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
@@ -46,6 +47,8 @@ pub struct Submission {
     pub reply_to: Option<MessageId>,
     /// The ended message it is sent again for.
     pub retry_of: Option<MessageId>,
+    /// Whether whoever carries it is to write itself down, so that both ends know the way it took.
+    pub record_route: bool,
     /// Recognises a repeated call.
     pub idempotency: Option<Idempotency>,
 }
@@ -268,6 +271,8 @@ pub struct InboxMessage {
     pub received_at: Wall,
     /// Links it crossed; 1 from a neighbour.
     pub hops: u32,
+    /// The relays it says it crossed; `None` where its sender did not ask for them.
+    pub path: Option<Path>,
 }
 
 impl fmt::Debug for InboxMessage {

@@ -8,7 +8,7 @@ mod apply;
 mod load;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tidings_crypto::{PeerKey, SessionId};
@@ -22,6 +22,7 @@ use crate::record::{
     Record, StoredSession,
 };
 use crate::time::{Age, Wall};
+use crate::wire::RecordedRoute;
 
 /// A database in memory.
 #[derive(Clone, Debug)]
@@ -148,11 +149,21 @@ struct Tables {
     ended: BTreeMap<(FlowId, Seq), (Seq, Ending)>,
     changed: BTreeMap<At, StoredChange>,
     timeline: BTreeMap<u64, (FlowId, IntervalSet, Step, Wall)>,
+    /// Oldest first.
+    routes: VecDeque<StoredRoute>,
 
     in_flows: BTreeMap<(FlowId, PeerKey), InFlow>,
     inbox: BTreeMap<At, InboxRow>,
     pended: BTreeMap<(FlowId, PeerKey, Seq), Pended>,
     next_row: u64,
+}
+
+/// The way of messages, with the other end.
+#[derive(Clone, Debug)]
+struct StoredRoute {
+    peer: PeerKey,
+    flow: FlowId,
+    route: RecordedRoute,
 }
 
 /// Accepted messages as stored.

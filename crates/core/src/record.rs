@@ -12,6 +12,7 @@ use crate::ids::{At, FlowId, MessageId, OutParcelNo, Seq};
 use crate::interval::IntervalSet;
 use crate::message::{Change, Ending, FlowName, Idempotency, MessageState, OutMessage, Step};
 use crate::time::{Age, Wall};
+use crate::wire::{Path, RecordedRoute};
 
 /// One fact to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +108,17 @@ pub enum Record {
         /// What happened.
         step: Step,
         /// When.
+        wall: Wall,
+    },
+    /// The way on which messages went, or came: known at both ends.
+    Route {
+        /// The other end.
+        peer: PeerKey,
+        /// The flow.
+        flow: FlowId,
+        /// Links and relays, and of which messages.
+        route: RecordedRoute,
+        /// When it became known here.
         wall: Wall,
     },
     /// A flow from a sender, after a change.
@@ -304,6 +316,8 @@ pub struct OutParcel {
     pub deadline: Age,
     /// The ratchet ciphertext, resent unchanged.
     pub inner: Bytes,
+    /// Whether a message of it asks for the way it takes.
+    pub record_route: bool,
 }
 
 impl std::fmt::Debug for OutParcel {
@@ -354,6 +368,8 @@ pub struct InboxBatch {
     pub received_at: Wall,
     /// Links they crossed.
     pub hops: u32,
+    /// The relays they say they crossed, for those that ask; `None` where none does.
+    pub path: Option<Path>,
 }
 
 impl std::fmt::Debug for InboxBatch {
@@ -380,6 +396,8 @@ pub struct Pended {
     pub received_at: Wall,
     /// Links it crossed.
     pub hops: u32,
+    /// The relays it says it crossed; `None` where it does not ask for them.
+    pub path: Option<Path>,
     /// What it waits for: the messages before it in its stream, one of a flow.
     pub predecessors: Vec<MessageId>,
     /// For a part: its index and how many there are.
@@ -501,6 +519,11 @@ pub struct FirstAnswer {
     pub accepted_at: Wall,
 }
 
+/// Recorded routes of received messages that are kept in memory until their senders know them.
+pub const MAX_UNTOLD: usize = 4096;
+/// Recorded routes that a store keeps; the oldest go first.
+pub const MAX_ROUTES: usize = 10_000;
+
 /// Everything the engine needs to start: what a database holds, without payloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -528,6 +551,8 @@ pub struct Snapshot {
     pub in_flows: Vec<InFlow>,
     /// Pended messages, `encoded` left empty.
     pub pended: Vec<Pended>,
+    /// The newest recorded routes of received messages, oldest first: at most [`MAX_UNTOLD`].
+    pub routes: Vec<(PeerKey, FlowId, RecordedRoute)>,
     /// The newest message of each stream in each flow: (recipient, stream, id).
     pub stream_tails: Vec<(PeerKey, String, MessageId)>,
     /// Multi-part messages in the outbox: (flow, first part, parts).

@@ -112,8 +112,9 @@ impl Held {
 type Shares = BTreeMap<(PeerKey, bool), BTreeMap<PeerKey, usize>>;
 
 /// What this node carries for others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
+    own: RoutingId,
     config: Config,
     held: BTreeMap<RelayNo, Held>,
     by_end: BTreeSet<(Instant, RelayNo)>,
@@ -126,8 +127,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: Config) -> Self {
-        Self { config, ..Self::default() }
+    pub(crate) fn new(config: Config, own: RoutingId) -> Self {
+        Self {
+            own,
+            config,
+            held: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            by_id: BTreeMap::new(),
+            shares: Shares::new(),
+            memory: Memory::default(),
+            next_no: 0,
+            effects: VecDeque::new(),
+            stats: Stats::default(),
+        }
     }
 
     /// Takes what happened.
@@ -226,7 +238,7 @@ impl State {
         }
         let held_for = u32::try_from(now.since(held.arrived).as_secs()).unwrap_or(u32::MAX);
         let left = held.passage.left_seconds.saturating_sub(held_for).max(1);
-        let bytes = held.passage.onward(left);
+        let bytes = held.passage.onward(self.own, left);
         self.effects.push_back(Effect::Send { no, next, class, bytes });
     }
 

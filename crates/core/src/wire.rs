@@ -9,16 +9,19 @@ mod frame;
 mod invite;
 mod limits;
 mod parcel;
+mod path;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod proto;
 mod routing;
 
-pub use control::{Control, FlowStatement, Receipt, decode_controls, encode_controls};
+pub use control::{Control, FlowStatement, Receipt, RecordedRoute, decode_controls, encode_controls};
 pub use frame::{Bye, Decoded, Fragment, Frame, FrameDecoder, FrameError, Hello, RefusedReason, frame_bytes};
 pub use invite::{InviteText, decode_introduction, encode_introduction};
 pub use parcel::{
-    Clear, Content, Inner, MessageContent, Parcel, ParcelError, PartOf, Passage, Suite, decode_content, encode_content,
+    Clear, Content, Inner, MessageContent, Parcel, ParcelError, PartOf, Passage, Suite, asks_for_route, decode_content,
+    encode_content,
 };
+pub use path::Path;
 pub use routing::{
     MAX_INDICES, MAX_UPDATES, MAX_WANTED, Named, RouteUpdate, Routing, SeqRequest, UNREACHABLE, Version,
 };
@@ -43,6 +46,8 @@ pub const MAX_FLOW_INTERVALS: usize = 1024;
 pub const MAX_PARTS: u32 = 64;
 /// The most predecessors a message names: one for each class.
 pub const MAX_PREDECESSORS: usize = 5;
+/// The most recorded routes in a receipt.
+pub const MAX_RECORDED: usize = 8;
 /// The most links a parcel may cross.
 pub const MAX_HOPS: u32 = 32;
 

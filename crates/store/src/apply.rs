@@ -4,12 +4,12 @@ use rusqlite::{Transaction, params};
 use tidings_core::ids::{At, FlowId, Seq};
 use tidings_core::interval::IntervalSet;
 use tidings_core::message::{Change, Ending, MAX_IDEMPOTENCY_KEYS, Step};
-use tidings_core::record::{InFlow, InboxBatch, OutBatch, OutFlow, OutParcel, Pended, Record};
+use tidings_core::record::{InFlow, InboxBatch, MAX_ROUTES, OutBatch, OutFlow, OutParcel, Pended, Record};
 use tidings_core::time::Wall;
-use tidings_core::wire::{decode_content, encode_content};
+use tidings_core::wire::{Path, RecordedRoute, decode_content, encode_content};
 use tidings_crypto::PeerKey;
 
-use crate::codec::{Reader, Unreadable, Writer};
+use crate::codec::{Reader, Unreadable, Writer, path_of};
 use crate::store::StoreError;
 
 type Done = Result<(), StoreError>;
@@ -109,6 +109,10 @@ fn in_flow_state(flow: &InFlow) -> Vec<u8> {
     parts.fold(writer, |writer, (first, parts)| writer.number(*first).number(u64::from(*parts))).finish()
 }
 
+fn path_blob(path: Option<&Path>) -> Option<Vec<u8>> {
+    path.map(|path| path.to_bytes().into())
+}
+
 fn set_blob(set: &IntervalSet) -> Vec<u8> {
     Writer::default().set(set).finish()
 }
@@ -174,14 +178,16 @@ impl Batch<'_> {
                 "INSERT INTO timeline (flow, seqs, step, wall) VALUES (?1, ?2, ?3, ?4)",
                 params![flow_key(*flow), set_blob(seqs), step_number(*step), wall.0.cast_signed()],
             )?,
+            Record::Route { peer, flow, route, wall } => self.route(peer, *flow, route, *wall)?,
             Record::InFlow(flow) => self.run(
                 "INSERT OR REPLACE INTO in_flow VALUES (?1, ?2, ?3)",
                 params![flow_key(flow.flow), flow.sender.as_bytes(), in_flow_state(flow)],
             )?,
-            Record::InFlowDropped { sender, flow } => self.run(
-                "DELETE FROM in_flow WHERE flow = ?1 AND sender = ?2",
-                params![flow_key(*flow), sender.as_bytes()],
-            )?,
+            Record::InFlowDropped { sender, flow } => {
+                let key = params![flow_key(*flow), sender.as_bytes()];
+                self.run("DELETE FROM route WHERE flow = ?1 AND peer = ?2", key)?;
+                self.run("DELETE FROM in_flow WHERE flow = ?1 AND sender = ?2", key)?
+            }
             Record::Inbox(batch) => self.inbox(batch, 1)?,
             Record::Pended(pended) => self.pended(pended)?,
             Record::Released { at, sender, flow, first, parts } => self.released(*at, sender, *flow, *first, *parts)?,
@@ -211,7 +217,9 @@ impl Batch<'_> {
 
     fn out_flow_dropped(&self, flow: FlowId) -> Result<usize, StoreError> {
         let key = flow_key(flow);
-        for table in ["out_batch", "out_multipart", "out_retry", "out_stream", "out_parcel", "ended", "timeline"] {
+        for table in
+            ["out_batch", "out_multipart", "out_retry", "out_stream", "out_parcel", "ended", "timeline", "route"]
+        {
             self.run(&format!("DELETE FROM {table} WHERE flow = ?1"), [key])?;
         }
         self.run("DELETE FROM out_flow WHERE flow = ?1", [key])
@@ -271,7 +279,7 @@ impl Batch<'_> {
     fn parcel(&self, parcel: &OutParcel) -> Result<usize, StoreError> {
         self.run("UPDATE clock SET last_parcel = max(last_parcel, ?1)", [parcel.parcel.0.cast_signed()])?;
         self.run(
-            "INSERT OR REPLACE INTO out_parcel VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR REPLACE INTO out_parcel VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 parcel.parcel.0.cast_signed(),
                 parcel.peer.as_bytes(),
@@ -280,7 +288,8 @@ impl Batch<'_> {
                 parcel.session.as_bytes(),
                 parcel.floor.cast_signed(),
                 parcel.deadline.0.cast_signed(),
-                parcel.inner.as_ref()
+                parcel.inner.as_ref(),
+                parcel.record_route
             ],
         )
     }
@@ -352,6 +361,22 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Keeps a recorded route; the oldest go beyond the bound.
+    fn route(&self, peer: &PeerKey, flow: FlowId, route: &RecordedRoute, wall: Wall) -> Result<usize, StoreError> {
+        self.run(
+            "INSERT INTO route (flow, peer, seqs, hops, path, wall) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                flow_key(flow),
+                peer.as_bytes(),
+                set_blob(&route.seqs),
+                route.hops,
+                route.path.to_bytes().as_ref(),
+                wall.0.cast_signed()
+            ],
+        )?;
+        self.run("DELETE FROM route WHERE row <= ?1", [self.db.last_insert_rowid() - MAX_ROUTES as i64])
+    }
+
     fn inbox(&self, batch: &InboxBatch, parts: u32) -> Result<usize, StoreError> {
         let seqs: IntervalSet = batch.messages.iter().map(|(seq, _)| *seq).collect();
         let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(0) };
@@ -360,7 +385,7 @@ impl Batch<'_> {
         let all = if parts > 1 { IntervalSet::of(first, first + u64::from(parts) - 1) } else { seqs };
         let last = last.max(all.last().unwrap_or(last));
         self.run(
-            "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 event_row(batch.at),
                 batch.sender.as_bytes(),
@@ -371,6 +396,7 @@ impl Batch<'_> {
                 parts,
                 batch.received_at.0.cast_signed(),
                 batch.hops,
+                path_blob(batch.path.as_ref()),
                 set_blob(&all),
                 messages.finish()
             ],
@@ -379,7 +405,7 @@ impl Batch<'_> {
 
     fn pended(&self, pended: &Pended) -> Result<usize, StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO pended VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT OR REPLACE INTO pended VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 pended.sender.as_bytes(),
                 flow_key(pended.flow),
@@ -387,6 +413,7 @@ impl Batch<'_> {
                 pended.class.to_wire(),
                 pended.received_at.0.cast_signed(),
                 pended.hops,
+                path_blob(pended.path.as_ref()),
                 pended.predecessors.iter().map(|id| id.to_bytes()).collect::<Vec<_>>().concat(),
                 pended.part.map(|(index, _)| index),
                 pended.part.map(|(_, parts)| parts),
@@ -406,22 +433,22 @@ impl Batch<'_> {
     fn released(&self, at: At, sender: &PeerKey, flow: FlowId, first: Seq, parts: u32) -> Result<usize, StoreError> {
         let last = first + u64::from(parts) - 1;
         let mut statement = self.db.prepare_cached(
-            "SELECT class, received, hops, encoded FROM pended
+            "SELECT class, received, hops, encoded, path FROM pended
              WHERE flow = ?1 AND sender = ?2 AND seq BETWEEN ?3 AND ?4 ORDER BY seq",
         )?;
-        let rows: Vec<(u32, i64, u32, Vec<u8>)> = statement
+        let rows: Vec<(u32, i64, u32, Vec<u8>, Option<Vec<u8>>)> = statement
             .query_map(params![flow_key(flow), sender.as_bytes(), first.cast_signed(), last.cast_signed()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?
             .collect::<Result<_, _>>()?;
         let mut whole: Option<tidings_core::wire::MessageContent> = None;
         let mut payload = Vec::new();
-        for (_, _, _, encoded) in &rows {
+        for (_, _, _, encoded, _) in &rows {
             let part = decode_content(encoded.clone().into()).map_err(|_| Unreadable)?;
             payload.extend_from_slice(&part.payload);
             whole.get_or_insert(part);
         }
-        let (Some(mut content), Some((class, _, _, _)), Some((_, received, hops, _))) =
+        let (Some(mut content), Some((class, .., path)), Some((_, received, hops, ..))) =
             (whole, rows.first(), rows.last())
         else {
             return Err(StoreError::Unreadable);
@@ -436,6 +463,7 @@ impl Batch<'_> {
             messages: vec![(first, encode_content(&content))],
             received_at: Wall(received.cast_unsigned()),
             hops: *hops,
+            path: path.clone().map(path_of).transpose()?,
         };
         self.drop_pended(sender, flow, first, last)?;
         self.inbox(&batch, parts)

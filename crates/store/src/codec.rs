@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use tidings_core::interval::IntervalSet;
+use tidings_core::wire::Path;
 use tidings_crypto::PeerKey;
 
 /// A blob that is not what its column says: the database is damaged, or of a later version.
@@ -97,6 +98,10 @@ impl Reader {
 
 pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Unreadable> {
     bytes.try_into().map_err(|_| Unreadable)
+}
+
+pub(crate) fn path_of(bytes: Vec<u8>) -> Result<Path, Unreadable> {
+    Path::from_bytes(&bytes).ok_or(Unreadable)
 }
 
 pub(crate) fn peer(bytes: &[u8]) -> Result<PeerKey, Unreadable> {

@@ -20,6 +20,6 @@ mod worker;
 
 pub use home::{Home, HomeError, Key};
 pub use private::Exposure;
-pub use read::{ChangePage, MessageFilter, MessagePage, Place, StoredChange, StoredMessage, TimelineEntry};
+pub use read::{Arrival, ChangePage, MessageFilter, MessagePage, Place, StoredChange, StoredMessage, TimelineEntry};
 pub use store::{OpenError, Store, StoreError};
 pub use worker::{Reader, Worker, WorkerHandle, WorkerReply};

@@ -8,12 +8,12 @@ use tidings_core::interval::IntervalSet;
 use tidings_core::message::{Change, Ending, FailureCode, InboxMessage, MessageState, Step};
 use tidings_core::record::OutFlow;
 use tidings_core::time::Wall;
-use tidings_core::wire::{MessageContent, decode_content};
+use tidings_core::wire::{MessageContent, Path, RecordedRoute, decode_content};
 use tidings_crypto::PeerKey;
 
 use crate::apply::{event_at, event_row, flow_key, flow_of};
-use crate::codec::{Reader, Unreadable, array, peer};
-use crate::snapshot::{blob, class, number, out_flow};
+use crate::codec::{Reader, Unreadable, array, path_of, peer};
+use crate::snapshot::{blob, class, number, out_flow, route};
 use crate::store::{Store, StoreError};
 
 /// A message that this node accepted for sending.
@@ -35,8 +35,27 @@ pub struct StoredMessage {
     pub attempts: u64,
     /// The ended message it was sent again for.
     pub retry_of: Option<MessageId>,
+    /// The way it went, once the recipient has told: links and relays. Only of messages that asked for it.
+    pub route: Option<(u32, Path)>,
     /// What happened to it, oldest first.
     pub timeline: Vec<(Wall, TimelineEntry)>,
+}
+
+/// How a received message came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its name.
+    pub id: MessageId,
+    /// The sender.
+    pub from: PeerKey,
+    /// When it arrived.
+    pub received_at: Wall,
+    /// Links it crossed.
+    pub hops: u32,
+    /// The relays it says it crossed; `None` where its sender did not ask for them.
+    pub path: Option<Path>,
+    /// Whether the application has consumed it.
+    pub consumed: bool,
 }
 
 /// Something that happened to a message.
@@ -145,7 +164,7 @@ impl Store {
     ) -> Result<Vec<InboxMessage>, StoreError> {
         let place = after.map_or(-1, event_row);
         let mut statement = self.connection.prepare_cached(
-            "SELECT inbox.row, sender, flow, class, received, hops, messages, inbox_consumed.seqs
+            "SELECT inbox.row, sender, flow, class, received, hops, messages, inbox_consumed.seqs, path
              FROM inbox LEFT JOIN inbox_consumed USING (row)
              WHERE inbox.row >= coalesce((SELECT max(row) FROM inbox WHERE row <= ?1), 0) ORDER BY inbox.row",
         )?;
@@ -161,6 +180,7 @@ impl Store {
                 Some(consumed) => Reader::new(consumed).set()?,
                 None => IntervalSet::new(),
             };
+            let path = row.get::<_, Option<Vec<u8>>>(8)?.map(path_of).transpose()?;
             let mut batch = Reader::new(blob(row, 6)?);
             for index in 0.. {
                 if batch.is_empty() || messages.len() >= limit {
@@ -193,6 +213,7 @@ impl Store {
                     expires_at: content.expires_at,
                     received_at: Wall(number(row, 4)?),
                     hops: row.get(5)?,
+                    path: path.clone().filter(|_| content.record_route),
                 });
             }
         }
@@ -216,11 +237,51 @@ impl Store {
         let accepted_at = Wall(number(row, 1)?);
         let Some((seq, content)) = contents.into_iter().find(|(seq, _)| *seq == id.seq) else { return Ok(None) };
         let mut message = self.describe(&flow, seq, content, accepted_at)?;
+        if message.content.record_route {
+            let out = "JOIN out_flow ON out_flow.flow = route.flow AND out_flow.peer = route.peer";
+            message.route = self.routes(id, out)?.map(|(.., route)| (route.hops, route.path));
+        }
         message.timeline = self.timeline(id)?;
         message.timeline.insert(0, (accepted_at, TimelineEntry::State(MessageState::Accepted)));
         let sent = |entry: &&(Wall, TimelineEntry)| entry.1 == TimelineEntry::Step(Step::Sent);
         message.attempts = message.timeline.iter().filter(sent).count() as u64;
         Ok(Some(message))
+    }
+
+    /// How a received message came: while it waits in the inbox, and if its route is recorded as long as that is
+    /// kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be read.
+    pub fn arrival(&self, id: MessageId) -> Result<Option<Arrival>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sender, received, hops, path, messages, inbox_consumed.seqs
+             FROM inbox LEFT JOIN inbox_consumed USING (row) WHERE flow = ?1 AND first <= ?2 AND last >= ?2",
+        )?;
+        let mut rows = statement.query(params![flow_key(id.flow), id.seq.cast_signed()])?;
+        while let Some(row) = rows.next()? {
+            let Some(encoded) = encoded_of(blob(row, 4)?, id.seq)? else { continue };
+            let asked = decode_content(encoded).map_err(|_| Unreadable)?.record_route;
+            let consumed = row.get::<_, Option<Vec<u8>>>(5)?.map(|blob| Reader::new(blob).set()).transpose()?;
+            return Ok(Some(Arrival {
+                id,
+                from: peer(&blob(row, 0)?)?,
+                received_at: Wall(number(row, 1)?),
+                hops: row.get(2)?,
+                path: row.get::<_, Option<Vec<u8>>>(3)?.map(path_of).transpose()?.filter(|_| asked),
+                consumed: consumed.is_some_and(|consumed| consumed.contains(id.seq)),
+            }));
+        }
+        let received = self.routes(id, "JOIN in_flow ON in_flow.flow = route.flow AND in_flow.sender = route.peer")?;
+        Ok(received.map(|(from, received_at, route)| Arrival {
+            id,
+            from,
+            received_at,
+            hops: route.hops,
+            path: Some(route.path),
+            consumed: true,
+        }))
     }
 
     /// Sent messages after a place, newest first.
@@ -332,8 +393,25 @@ impl Store {
             accepted_at,
             attempts: u64::from(flow.in_flight.contains(seq) || seq < flow.floor),
             retry_of,
+            route: None,
             timeline: Vec::new(),
         })
+    }
+
+    /// The newest recorded route of a message: the other end, when it became known, and the route.
+    fn routes(&self, id: MessageId, join: &str) -> Result<Option<(PeerKey, Wall, RecordedRoute)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT route.peer, route.wall, route.seqs, route.hops, route.path FROM route {join}
+             WHERE route.flow = ?1 ORDER BY route.row DESC"
+        ))?;
+        let mut rows = statement.query([flow_key(id.flow)])?;
+        while let Some(row) = rows.next()? {
+            let found = route(row)?;
+            if found.seqs.contains(id.seq) {
+                return Ok(Some((peer(&blob(row, 0)?)?, Wall(number(row, 1)?), found)));
+            }
+        }
+        Ok(None)
     }
 
     fn timeline(&self, id: MessageId) -> Result<Vec<(Wall, TimelineEntry)>, StoreError> {
@@ -361,6 +439,18 @@ impl Store {
         entries.sort_by_key(|(wall, _)| *wall);
         Ok(entries)
     }
+}
+
+/// The message with a seq in a row of the inbox.
+fn encoded_of(messages: Vec<u8>, wanted: Seq) -> Result<Option<Bytes>, StoreError> {
+    let mut messages = Reader::new(messages);
+    while !messages.is_empty() {
+        let (seq, encoded) = (messages.number()?, messages.bytes()?);
+        if seq == wanted {
+            return Ok(Some(encoded));
+        }
+    }
+    Ok(None)
 }
 
 /// The messages of a batch by first part, their payloads joined.

@@ -36,7 +36,8 @@ CREATE TABLE out_retry (flow INTEGER NOT NULL, seq INTEGER NOT NULL, old BLOB NO
 CREATE TABLE out_stream (peer BLOB NOT NULL, stream TEXT NOT NULL, flow INTEGER NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (peer, stream, flow)) WITHOUT ROWID;
 CREATE TABLE out_parcel (parcel INTEGER PRIMARY KEY, peer BLOB NOT NULL, flow INTEGER NOT NULL, seqs BLOB NOT NULL,
-    session BLOB NOT NULL, floor INTEGER NOT NULL, deadline INTEGER NOT NULL, inner BLOB NOT NULL);
+    session BLOB NOT NULL, floor INTEGER NOT NULL, deadline INTEGER NOT NULL, inner BLOB NOT NULL,
+    record_route INTEGER NOT NULL);
 CREATE TABLE idempotency (row INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL,
     flow INTEGER NOT NULL, seq INTEGER NOT NULL, accepted INTEGER NOT NULL, age INTEGER NOT NULL);
 CREATE TABLE ended (flow INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, ending INTEGER NOT NULL,
@@ -47,15 +48,18 @@ CREATE INDEX changed_flow ON changed (flow);
 CREATE TABLE timeline (row INTEGER PRIMARY KEY, flow INTEGER NOT NULL, seqs BLOB NOT NULL, step INTEGER NOT NULL,
     wall INTEGER NOT NULL);
 CREATE INDEX timeline_flow ON timeline (flow);
+CREATE TABLE route (row INTEGER PRIMARY KEY, flow INTEGER NOT NULL, peer BLOB NOT NULL, seqs BLOB NOT NULL,
+    hops INTEGER NOT NULL, path BLOB NOT NULL, wall INTEGER NOT NULL);
+CREATE INDEX route_flow ON route (flow);
 
 CREATE TABLE in_flow (flow INTEGER NOT NULL, sender BLOB NOT NULL, state BLOB NOT NULL, PRIMARY KEY (flow, sender))
     WITHOUT ROWID;
 CREATE TABLE inbox (row INTEGER PRIMARY KEY, sender BLOB NOT NULL, flow INTEGER NOT NULL, first INTEGER NOT NULL,
     last INTEGER NOT NULL, class INTEGER NOT NULL, parts INTEGER NOT NULL, received INTEGER NOT NULL,
-    hops INTEGER NOT NULL, seqs BLOB NOT NULL, messages BLOB NOT NULL);
+    hops INTEGER NOT NULL, path BLOB, seqs BLOB NOT NULL, messages BLOB NOT NULL);
 CREATE INDEX inbox_place ON inbox (flow, first);
 CREATE TABLE inbox_consumed (row INTEGER PRIMARY KEY, seqs BLOB NOT NULL);
 CREATE TABLE pended (sender BLOB NOT NULL, flow INTEGER NOT NULL, seq INTEGER NOT NULL, class INTEGER NOT NULL,
-    received INTEGER NOT NULL, hops INTEGER NOT NULL, predecessors BLOB NOT NULL, part INTEGER, parts INTEGER,
-    encoded BLOB NOT NULL, PRIMARY KEY (flow, sender, seq));
+    received INTEGER NOT NULL, hops INTEGER NOT NULL, path BLOB, predecessors BLOB NOT NULL, part INTEGER,
+    parts INTEGER, encoded BLOB NOT NULL, PRIMARY KEY (flow, sender, seq));
 ";

@@ -5,13 +5,22 @@ use rusqlite::Row;
 use tidings_core::class::Class;
 use tidings_core::ids::{MessageId, OutParcelNo};
 use tidings_core::links::Address;
-use tidings_core::record::{BookAddress, Contact, InFlow, Invite, OutFlow, OutParcel, Pended, Snapshot, StoredSession};
+use tidings_core::record::{
+    BookAddress, Contact, InFlow, Invite, MAX_UNTOLD, OutFlow, OutParcel, Pended, Snapshot, StoredSession,
+};
 use tidings_core::time::{Age, Wall};
+use tidings_core::wire::RecordedRoute;
 use tidings_crypto::SessionId;
 
 use crate::apply::flow_of;
-use crate::codec::{Reader, Unreadable, array, peer};
+use crate::codec::{Reader, Unreadable, array, path_of, peer};
 use crate::store::{Store, StoreError};
+
+/// The newest recorded routes of received messages, newest first.
+const UNTOLD: &str = "SELECT route.peer, route.flow, route.seqs, route.hops, route.path FROM route
+    JOIN in_flow ON in_flow.flow = route.flow AND in_flow.sender = route.peer
+    ORDER BY route.row DESC LIMIT 4096";
+const _: () = assert!(MAX_UNTOLD == 4096);
 
 impl Store {
     /// Reads what an engine starts from.
@@ -31,11 +40,17 @@ impl Store {
             })
         })?;
         snapshot.out_flows = self.rows("SELECT flow, peer, class, state FROM out_flow", out_flow)?;
-        snapshot.out_parcels =
-            self.rows("SELECT parcel, peer, flow, seqs, session, floor, deadline FROM out_parcel", out_parcel)?;
+        snapshot.out_parcels = self.rows(
+            "SELECT parcel, peer, flow, seqs, session, floor, deadline, record_route FROM out_parcel",
+            out_parcel,
+        )?;
         snapshot.in_flows = self.rows("SELECT flow, sender, state FROM in_flow", in_flow)?;
-        snapshot.pended = self
-            .rows("SELECT sender, flow, seq, class, received, hops, predecessors, part, parts FROM pended", pended)?;
+        snapshot.pended = self.rows(
+            "SELECT sender, flow, seq, class, received, hops, predecessors, part, parts, path FROM pended",
+            pended,
+        )?;
+        snapshot.routes = self.rows(UNTOLD, |row| Ok((peer(&blob(row, 0)?)?, flow_of(row.get(1)?), route(row)?)))?;
+        snapshot.routes.reverse();
         snapshot.stream_tails = self.rows("SELECT peer, stream, flow, seq FROM out_stream", |row| {
             let id = MessageId { flow: flow_of(row.get(2)?), seq: number(row, 3)? };
             Ok((peer(&blob(row, 0)?)?, row.get(1)?, id))
@@ -163,6 +178,7 @@ fn out_parcel(row: &Row<'_>) -> Result<OutParcel, StoreError> {
         floor: number(row, 5)?,
         deadline: Age(number(row, 6)?),
         inner: Bytes::new(),
+        record_route: row.get(7)?,
     })
 }
 
@@ -198,9 +214,15 @@ fn pended(row: &Row<'_>) -> Result<Pended, StoreError> {
         encoded: Bytes::new(),
         received_at: Wall(number(row, 4)?),
         hops: row.get(5)?,
+        path: row.get::<_, Option<Vec<u8>>>(9)?.map(path_of).transpose()?,
         predecessors: predecessors.collect::<Result<_, StoreError>>()?,
         part: row.get::<_, Option<u32>>(7)?.zip(row.get::<_, Option<u32>>(8)?),
     })
+}
+
+/// Columns from the third on: seqs, hops, path.
+pub(crate) fn route(row: &Row<'_>) -> Result<RecordedRoute, StoreError> {
+    Ok(RecordedRoute { seqs: Reader::new(blob(row, 2)?).set()?, hops: row.get(3)?, path: path_of(blob(row, 4)?)? })
 }
 
 fn addresses(mut blob: Reader) -> Result<Vec<BookAddress>, StoreError> {

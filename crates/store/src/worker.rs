@@ -355,6 +355,7 @@ fn is_news(record: &Record) -> bool {
             | Record::ParcelDone { .. }
             | Record::Changed { .. }
             | Record::Timeline { .. }
+            | Record::Route { .. }
             | Record::Book { .. }
             | Record::Checkpoint { .. }
     )

@@ -44,6 +44,7 @@ fn shown(first: Seq, count: u64) -> Vec<Record> {
         messages: (first..first + count).map(|seq| (seq, encoded("test", PAYLOAD, None))).collect(),
         received_at: Wall(60),
         hops: 1,
+        path: None,
     };
     vec![Record::Inbox(batch), checkpoint(first)]
 }

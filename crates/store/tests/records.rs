@@ -14,7 +14,7 @@ use tidings_core::record::{
     BookAddress, Contact, ExpiryPlace, InFlow, Invite, Loaded, Pended, Query, Record, StoredSession,
 };
 use tidings_core::time::{Age, Wall};
-use tidings_core::wire::PartOf;
+use tidings_core::wire::{PartOf, Path};
 use tidings_crypto::SessionId;
 
 fn pended(seq: u64, payload: &[u8], part: Option<PartOf>) -> Pended {
@@ -26,6 +26,7 @@ fn pended(seq: u64, payload: &[u8], part: Option<PartOf>) -> Pended {
         encoded: encoded("parts", payload, part),
         received_at: Wall(60 + seq),
         hops: 3,
+        path: Path::from_bytes(&[9; 32]),
         predecessors: vec![MessageId { flow: FLOW, seq: 1 }, MessageId { flow: FlowId([3; 8]), seq: 2 }],
         part: part.map(|part| (part.index, part.count)),
     }

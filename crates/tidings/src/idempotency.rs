@@ -21,6 +21,9 @@ pub(crate) fn of(scope: &str, key: &str, submission: &Submission) -> Idempotency
     if let Some(id) = submission.reply_to {
         field(&mut body, &id.to_bytes());
     }
+    if submission.record_route {
+        field(&mut body, b"record_route");
+    }
     Idempotency { key: short(&name), body: short(&body) }
 }
 

@@ -143,6 +143,7 @@ pub(crate) fn messages_of(batch: &InboxBatch) -> impl Iterator<Item = InboxMessa
             expires_at: content.expires_at,
             received_at: batch.received_at,
             hops: batch.hops,
+            path: batch.path.clone().filter(|_| content.record_route),
         })
     })
 }

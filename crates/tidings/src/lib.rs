@@ -58,7 +58,7 @@ pub use labels::{Labels, LabelsError, MAX_LABEL_BYTES, MAX_LABELS};
 pub use message::{Message, MessageHandle};
 pub use node::{CallError, DIAL_TIMEOUT, DialError, Dialled, Network, Node, RequestError, WaitError};
 pub use resolve::{ResolveError, Resolved, ResolvedBy};
-pub use sent::{Cursor, CursorError, MessageFilter, MessagePage, SentMessage};
+pub use sent::{Cursor, CursorError, MessageFilter, MessagePage, RecordedRoute, SentMessage};
 pub use start::{Builder, StartError};
 pub use status::{DhtFigures, NodeInfo, NodeState};
 
@@ -77,6 +77,9 @@ pub use tidings_core::trust::Evidence;
 pub use tidings_core::view::{
     AnnouncedView, Counters, DeliveryView, LinkView, PeerView, ReceiptTimes, RouteView, TopologyView, View, Way,
 };
+pub use tidings_core::wire::Path;
 pub use tidings_crypto::{
-    KeyWrapper, PeerKey as PeerId, PeerKeyError as PeerIdError, PlainWrapper, Power, fingerprint, safety_number,
+    KeyWrapper, PeerKey as PeerId, PeerKeyError as PeerIdError, PlainWrapper, Power, RoutingId, fingerprint,
+    safety_number,
 };
+pub use tidings_store::Arrival;

@@ -35,6 +35,7 @@ impl Message {
                 headers: Vec::new(),
                 reply_to: None,
                 retry_of: None,
+                record_route: false,
                 idempotency: None,
             },
             key: None,
@@ -93,6 +94,19 @@ impl Message {
     #[must_use]
     pub fn reply_to(mut self, id: MessageId) -> Self {
         self.submission.reply_to = Some(id);
+        self
+    }
+
+    /// Has every relay write itself down, so that both ends know the way it took: [`SentMessage::route`] here,
+    /// [`InboxMessage::path`] there.
+    ///
+    /// Nobody vouches for what relays write. Without this they write nothing.
+    ///
+    /// [`SentMessage::route`]: crate::SentMessage::route
+    /// [`InboxMessage::path`]: crate::InboxMessage::path
+    #[must_use]
+    pub fn record_route(mut self) -> Self {
+        self.submission.record_route = true;
         self
     }
 

@@ -8,6 +8,7 @@ use tidings_core::class::Class;
 use tidings_core::ids::MessageId;
 use tidings_core::message::{MessageState, Step};
 use tidings_core::time::Wall;
+use tidings_core::wire::Path;
 use tidings_crypto::PeerKey;
 pub use tidings_store::MessageFilter;
 use tidings_store::{Place, StoredMessage, TimelineEntry};
@@ -42,10 +43,23 @@ pub struct SentMessage {
     pub expires_at: Wall,
     /// The ended message it was sent again for.
     pub retry_of: Option<MessageId>,
+    /// Whether relays are to write themselves down.
+    pub record_route: bool,
+    /// The way it took, once the recipient has told; only of messages with `record_route`, and not in lists.
+    pub route: Option<RecordedRoute>,
     /// What happened to its parcels, oldest first; empty in lists.
     pub timeline: Vec<(Wall, Step)>,
     /// The states it came to and when, oldest first; empty in lists.
     pub states: Vec<(Wall, MessageState)>,
+}
+
+/// The way that a message took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRoute {
+    /// Links crossed, as the recipient has counted.
+    pub hops: u32,
+    /// The relays that wrote themselves down; nobody vouches for them.
+    pub path: Path,
 }
 
 impl fmt::Debug for SentMessage {
@@ -84,6 +98,8 @@ impl From<StoredMessage> for SentMessage {
             created_at: stored.accepted_at,
             expires_at: stored.content.expires_at,
             retry_of: stored.retry_of,
+            record_route: stored.content.record_route,
+            route: stored.route.map(|(hops, path)| RecordedRoute { hops, path }),
             timeline,
             states,
         }

@@ -41,6 +41,8 @@ pub(crate) enum Rule {
     Loop,
     /// A message crosses at least the links of the shortest way.
     Hops,
+    /// A recorded route is a way of the topology, and the same at both ends.
+    Path,
     /// What the scenario expects.
     Expectation,
 }
@@ -76,6 +78,7 @@ impl Rule {
             Self::Plaintext => "no payload is seen in the clear between nodes",
             Self::Loop => "following next hops never comes back to a node",
             Self::Hops => "a message is told to have crossed no fewer links than the shortest way has",
+            Self::Path => "a recorded route is a way of the topology, and the same at both ends",
             Self::Expectation => "the scenario's expectations are met",
         }
     }

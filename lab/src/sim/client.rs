@@ -16,6 +16,9 @@ use crate::scenario::{ClassName, Recipients, Send};
 /// Stands in every payload: whoever finds it on a wire has found what should be sealed.
 pub(crate) const MARKER: &[u8] = b"TIDINGS-LAB-PLAINTEXT";
 
+/// One of so many messages asks for the way it takes: by its payload, so that it asks again when it is sent again.
+const RECORDED_EVERY: u128 = 4;
+
 /// What a call asked, until it is answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
@@ -126,7 +129,9 @@ impl Client {
             if send.cancel.is_some_and(|cancel| self.dice.chance(cancel.0)) {
                 cancels.push(usize::try_from(index).unwrap_or_default());
             }
-            submissions.push(submission(keys[to], class, lifetime, payload, send.stream.clone()));
+            let record_route = Hash::of(&payload).0.is_multiple_of(RECORDED_EVERY);
+            let submission = submission(keys[to], class, lifetime, payload, send.stream.clone());
+            submissions.push(Submission { record_route, ..submission });
         }
         if send.repeat {
             for submission in &mut submissions {
@@ -161,6 +166,7 @@ fn submission(to: PeerKey, class: ClassName, lifetime: Duration, payload: Bytes,
         headers: Vec::new(),
         reply_to: None,
         retry_of: None,
+        record_route: false,
         idempotency: None,
     }
 }

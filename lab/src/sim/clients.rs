@@ -182,10 +182,14 @@ impl<S: LabSealer> World<S> {
                     self.on_state(index, MessageId { flow, seq }, State::Delivered);
                 }
             }
-            Event::Changed { at, flow, seqs, change, .. } => {
+            Event::Changed { at, flow, peer, seqs, change, .. } => {
                 self.nodes[index].client.told = at;
                 for seq in seqs.seqs() {
-                    self.told(index, MessageId { flow, seq }, change);
+                    let id = MessageId { flow, seq };
+                    if change == Change::Delivered {
+                        self.check_told_path(index, &peer, id);
+                    }
+                    self.told(index, id, change);
                 }
             }
             Event::Misconduct { peer, evidence } => {
@@ -207,7 +211,12 @@ impl<S: LabSealer> World<S> {
         for (seq, encoded) in &batch.messages {
             let id = MessageId { flow: batch.flow, seq: *seq };
             match decode_content(encoded.clone()) {
-                Ok(content) => self.show(index, id, batch.sender, &content.payload, content.stream),
+                Ok(content) => {
+                    if content.record_route {
+                        self.check_path(index, &batch.sender, batch.hops, batch.path.as_ref());
+                    }
+                    self.show(index, id, batch.sender, &content.payload, content.stream);
+                }
                 Err(error) => self.broken = Some(format!("n{index}: {id:?} is in the inbox unreadable: {error}")),
             }
         }

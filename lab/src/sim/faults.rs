@@ -52,6 +52,8 @@ pub(crate) struct Tally {
     pub(crate) installed: u64,
     pub(crate) followed: u64,
     pub(crate) followed_all: u64,
+    /// Recorded routes that were followed, at recipients and at senders.
+    pub(crate) recorded: [u64; 2],
     pub(crate) reached: Reached,
     /// The most updates of a node far from all flapping links, in the median minute.
     pub(crate) far_updates: Option<u64>,

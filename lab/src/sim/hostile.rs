@@ -77,7 +77,7 @@ impl Hostile {
             _ => Content { seqs: IntervalSet::of(first, first + self.dice.below(20)), ..content },
         };
         let suite = Suite::Session(Clear { content: Some(content), ..clear.clone() });
-        Some(Parcel::encode(parcel.to, class, self.dice.next(), &suite, parcel.body.clone(), 60).1)
+        Some(Parcel::encode(parcel.to, class, self.dice.next(), &suite, parcel.body.clone(), 60, None).1)
     }
 
     fn carry(&mut self, parcel: &Bytes) -> Bytes {

@@ -309,6 +309,7 @@ impl Summary {
             "next hops installed {}, followed {}; both next hops followed {}",
             tally.installed, tally.followed, tally.followed_all
         );
+        println!("recorded routes followed at recipients {}, at senders {}", tally.recorded[0], tally.recorded[1]);
         let reached = &tally.reached;
         for (after, times) in [
             ("the last link came up", &reached.formed),
@@ -379,6 +380,7 @@ impl Tally {
         self.installed += other.installed;
         self.followed += other.followed;
         self.followed_all += other.followed_all;
+        self.recorded = std::array::from_fn(|end| self.recorded[end] + other.recorded[end]);
         self.reached.add(other.reached);
         self.held_bytes = self.held_bytes.max(other.held_bytes);
         self.far_updates = self.far_updates.max(other.far_updates);

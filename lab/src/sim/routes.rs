@@ -6,8 +6,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use tidings_core::Engine;
-use tidings_core::ids::LinkId;
-use tidings_crypto::PeerKey;
+use tidings_core::ids::{LinkId, MessageId};
+use tidings_core::wire::Path;
+use tidings_crypto::{PeerKey, RoutingId};
 
 use super::node::LabSealer;
 use super::world::World;
@@ -23,6 +24,7 @@ const SECONDS_EVERY: u64 = 32;
 pub(super) struct Routes {
     nodes: usize,
     by_key: HashMap<PeerKey, usize>,
+    by_routing_id: HashMap<RoutingId, usize>,
     /// By destination and node: the wire and the end that the best next hop is reached by.
     next: Vec<u32>,
     /// Next hops taken or changed.
@@ -30,6 +32,8 @@ pub(super) struct Routes {
     /// Ways followed to see whether they come back, over best next hops and over all of them.
     pub(super) followed: u64,
     pub(super) followed_all: u64,
+    /// Recorded routes that were followed, at recipients and at senders.
+    pub(super) recorded: [u64; 2],
     /// When a next hop changed last.
     pub(super) changed_at: u64,
     pub(super) violations: Vec<Violation>,
@@ -42,10 +46,12 @@ impl Routes {
         Self {
             nodes: keys.len(),
             by_key: keys.iter().copied().enumerate().map(|(node, key)| (key, node)).collect(),
+            by_routing_id: keys.iter().enumerate().map(|(node, key)| (key.routing_id(), node)).collect(),
             next: vec![NOWHERE; keys.len() * keys.len()],
             installed: 0,
             followed: 0,
             followed_all: 0,
+            recorded: [0; 2],
             changed_at: 0,
             violations: Vec::new(),
             shortest: HashMap::new(),
@@ -183,6 +189,40 @@ impl<S: LabSealer> World<S> {
                 format!("node {index} is told that a message of node {from} crossed {hops} links, not {shortest}");
             self.routes.violate(Rule::Hops, self.now, what);
         }
+    }
+
+    /// What a node is told of the way on which a message came is a way of the topology, where nobody lies about that:
+    /// one link from each to the next, from the sender to itself.
+    pub(super) fn check_path(&mut self, index: usize, sender: &PeerKey, hops: u32, path: Option<&Path>) {
+        let Some(from) = self.routes.node(sender).filter(|_| self.tally.hostile == 0) else { return };
+        self.routes.recorded[0] += 1;
+        if !path.is_some_and(|path| self.is_way(from, path, index, hops)) {
+            let what = format!("node {index} is told that a message of node {from} crossed {hops} links: {path:?}");
+            self.routes.violate(Rule::Path, self.now, what);
+        }
+    }
+
+    /// What the sender is told is what the recipient knows.
+    pub(super) fn check_told_path(&mut self, index: usize, to: &PeerKey, id: MessageId) {
+        let Some(told) = self.nodes[index].store.route(id) else { return };
+        let Some(recipient) = self.routes.node(to).filter(|_| self.tally.hostile == 0) else { return };
+        self.routes.recorded[1] += 1;
+        let known = self.nodes[recipient].store.route(id);
+        if !self.is_way(index, &told.1, recipient, told.0) || known.as_ref() != Some(&told) {
+            let what = format!("node {index} is told that {id:?} went to node {recipient} over {told:?}");
+            self.routes.violate(Rule::Path, self.now, what);
+        }
+    }
+
+    fn is_way(&self, from: usize, path: &Path, to: usize, hops: u32) -> bool {
+        let relays = path.relays().iter().map(|relay| self.routes.by_routing_id.get(relay).copied());
+        let Some(relays) = relays.collect::<Option<Vec<_>>>() else { return false };
+        let way: Vec<_> = [from].into_iter().chain(relays).chain([to]).collect();
+        let linked = |a: usize, b: usize| {
+            let mut roads = self.nodes[a].roads.iter().map(|road| self.roads[*road].ends);
+            a != b && roads.any(|ends| ends.contains(&b))
+        };
+        way.len() == hops as usize + 1 && way.windows(2).all(|pair| linked(pair[0], pair[1]))
     }
 
     fn shortest_from(&self, from: usize) -> Vec<u32> {

@@ -112,6 +112,7 @@ fn every_next_hop_is_followed_and_the_network_found_whole() {
     let tally = run(&scenario("line-of-ten"), 1, &How::default()).tally;
     assert!(tally.installed >= 90, "ten nodes have nine routes each: {}", tally.installed);
     assert_eq!((tally.followed, tally.followed_all), (tally.installed, tally.installed));
+    assert!(tally.recorded[0] > 0 && tally.recorded[1] > 0, "{:?}", tally.recorded);
     assert_eq!(tally.reached.formed.len(), 1);
     assert!(tally.relayed > 0 && tally.routing_bytes > 0);
 }

@@ -10,10 +10,10 @@ use super::path::{encode, with_query};
 use super::transport::Call;
 use super::{Client, ClientError};
 use crate::types::{
-    AcceptInvite, Accepted, Acknowledge, Acknowledged, BatchRequest, BatchResults, Contact, ContactChange, ContactList,
-    CreateInvite, DialRequest, Dialled, InboxPage, InboxQuery, Invite, Joined, Labels, ListQuery, MessageDetail,
-    MessagePage, Network, NewContact, NodeInfo, PeerList, PeerQuery, Report, Retried, RouteList, SendRequest, Topology,
-    TopologyChange, TopologyKind, WaitQuery,
+    AcceptInvite, Accepted, Acknowledge, Acknowledged, Arrival, BatchRequest, BatchResults, Contact, ContactChange,
+    ContactList, CreateInvite, DialRequest, Dialled, InboxPage, InboxQuery, Invite, Joined, Labels, ListQuery,
+    MessageDetail, MessagePage, Network, NewContact, NodeInfo, PeerList, PeerQuery, Report, Retried, RouteList,
+    SendRequest, Topology, TopologyChange, TopologyKind, WaitQuery,
 };
 
 /// No body.
@@ -170,6 +170,11 @@ impl Client {
         let mut call = call(Method::GET, &path);
         call.wait = Duration::from_secs(query.wait_seconds.unwrap_or(0));
         self.transport.json(call, NONE).await
+    }
+
+    /// `GET /v1/inbox/{id}`.
+    pub async fn arrival(&self, id: &str) -> Result<Arrival, ClientError> {
+        self.get(&format!("/v1/inbox/{}", encode(id))).await
     }
 
     /// `POST /v1/inbox/ack`; durable when it returns.

@@ -3,13 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::extract::Path;
 use tidings::{At, InboxMessage, MessageId};
 
 use super::extract::{Json, Query};
 use super::messages::id;
-use super::view::{self, Names};
+use super::view::{self, Everybody, Names};
 use super::{Shared, State};
-use crate::types::{Acknowledge, Acknowledged, Code, InboxPage, InboxQuery, Problem, ReceivedMessage};
+use crate::types::{Acknowledge, Acknowledged, Arrival, Code, InboxPage, InboxQuery, Problem, ReceivedMessage};
 
 /// How many messages are read at once: at most as many mebibytes.
 pub(super) const CHUNK: usize = 32;
@@ -33,10 +34,25 @@ impl Shown {
 }
 
 /// Turns a message that is about to be shown into what travels.
-pub(super) fn show(shared: &Shared, message: &InboxMessage, names: &Names) -> ReceivedMessage {
+pub(super) fn show(
+    shared: &Shared,
+    message: &InboxMessage,
+    names: &Names,
+    everybody: Option<&Everybody>,
+) -> ReceivedMessage {
     let shown = shared.shown.show(message.at);
     let redelivered = shown || message.at.boot < shared.node.boot();
-    view::received(message, names, redelivered)
+    let path = message.path.as_ref().zip(everybody);
+    let path = path.map(|(path, everybody)| everybody.path_from(message.from, path));
+    ReceivedMessage { path, ..view::received(message, names, redelivered) }
+}
+
+/// Who may stand in the paths of messages; `None` where none has one.
+pub(super) async fn everybody_in(shared: &Shared, messages: &[InboxMessage]) -> Result<Option<Everybody>, Problem> {
+    if messages.iter().any(|message| message.path.is_some()) {
+        return Everybody::of(&shared.node).await.map(Some);
+    }
+    Ok(None)
 }
 
 /// Unacknowledged messages, oldest first.
@@ -51,8 +67,23 @@ pub(super) async fn page(state: State, Query(query): Query<InboxQuery>) -> Resul
         () = stop.begun() => Vec::new(),
     };
     let names = Names::of(&state.node).await?;
-    let messages = messages.iter();
-    Ok(axum::Json(InboxPage { messages: messages.map(|message| show(&state, message, &names)).collect() }))
+    let everybody = everybody_in(&state, &messages).await?;
+    let messages = messages.iter().map(|message| show(&state, message, &names, everybody.as_ref()));
+    Ok(axum::Json(InboxPage { messages: messages.collect() }))
+}
+
+/// How a received message came: while it waits in the inbox, and if its route was recorded as long as that is kept.
+#[utoipa::path(get, path = "/v1/inbox/{id}", tag = "inbox",
+    params(("id" = String, Path, description = "The message's id.")),
+    responses((status = 200, body = Arrival)))]
+pub(super) async fn arrival(state: State, Path(text): Path<String>) -> Result<axum::Json<Arrival>, Problem> {
+    let id = id(&text)?;
+    let arrival = state.node.arrival(id).await?.ok_or_else(|| {
+        let detail = format!("no message {id} waits in the inbox, and no recorded route of it is kept");
+        Problem::new(Code::UnknownMessage, detail)
+    })?;
+    let (names, everybody) = (Names::of(&state.node).await?, Everybody::of(&state.node).await?);
+    Ok(axum::Json(view::arrival(&arrival, &names, &everybody)))
 }
 
 /// Reads the oldest messages in chunks, until there are enough of them or enough bytes.

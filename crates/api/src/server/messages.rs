@@ -9,7 +9,7 @@ use tidings::{Message, MessageFilter, MessageId, MessageState, SentMessage};
 
 use super::extract::{Json, Query};
 use super::inbox::CHUNK;
-use super::view::{self, Names};
+use super::view::{self, Everybody, Names};
 use super::{Shared, State};
 use crate::types::{
     Accepted, BatchRequest, BatchResults, Code, ListQuery, MessageDetail, MessagePage, Problem, Retried, SendRequest,
@@ -141,6 +141,9 @@ async fn message(shared: &Shared, request: SendRequest) -> Result<Message, Probl
     for (name, value) in request.headers {
         message = message.header(name, value);
     }
+    if request.record_route {
+        message = message.record_route();
+    }
     if let Some(answered) = request.reply_to {
         message = message.reply_to(id(&answered)?);
     }
@@ -182,7 +185,11 @@ pub(super) async fn detail(
         }
         message = find(&state, id).await?;
     }
-    let mut detail = view::detail(&message, &Names::of(&state.node).await?);
+    let everybody = match &message.route {
+        Some(_) => Some(Everybody::of(&state.node).await?),
+        None => None,
+    };
+    let mut detail = view::detail(&message, &Names::of(&state.node).await?, everybody.as_ref());
     detail.reached = query.wait_state.map(|wanted| detail.summary.state.meets(wanted));
     Ok(axum::Json(detail))
 }

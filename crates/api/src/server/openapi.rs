@@ -30,6 +30,7 @@ use crate::types::{MEDIA_TYPE, Problem, Push, Request};
         health::alive,
         health::ready,
         inbox::acknowledge,
+        inbox::arrival,
         inbox::page,
         mesh::labels,
         mesh::network,

@@ -52,6 +52,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/v1/messages/{id}/retry", post(messages::retry))
         .route("/v1/inbox", get(inbox::page))
         .route("/v1/inbox/ack", post(inbox::acknowledge))
+        .route("/v1/inbox/{id}", get(inbox::arrival))
         .route("/v1/stream", get(stream::open))
         .route("/v1/doctor", get(doctor::report))
 }

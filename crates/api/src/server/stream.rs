@@ -14,7 +14,7 @@ use futures::future::{Either, pending};
 use futures::{FutureExt, StreamExt};
 use tidings::{At, Event as NodeEvent, EventStream, Inbox, InboxMessage};
 
-use super::inbox::{consume, show};
+use super::inbox::{consume, everybody_in, show};
 use super::mesh;
 use super::messages::submit;
 use super::view::{self, Names};
@@ -275,8 +275,9 @@ impl Session {
             return Ok(());
         }
         let names = Names::of(&self.shared.node).await.map_err(|_| Closed)?;
-        let event =
-            Event::Message { at: message.at.to_string(), message: Box::new(show(&self.shared, message, &names)) };
+        let everybody = everybody_in(&self.shared, std::slice::from_ref(message)).await.map_err(|_| Closed)?;
+        let shown = show(&self.shared, message, &names, everybody.as_ref());
+        let event = Event::Message { at: message.at.to_string(), message: Box::new(shown) };
         self.push(&Push::Event(event)).await
     }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tidings::{
-    Contact, Evidence, InboxMessage, LinkView, MessageState, Node, PeerId, PeerView, Power, SentMessage, Step, Wall,
+    Arrival, Contact, Evidence, InboxMessage, LinkView, MessageState, Node, Path, PeerId, PeerView, Power, RoutingId,
+    SentMessage, Step, Wall,
 };
 
 use crate::types::{
-    Code, Direction, Link, MessageDetail, MessageSummary, Payload, Peer, PeerRoute, Problem, ReceivedMessage, State,
-    TimelineEntry, Timestamp,
+    self, Code, Direction, Link, MessageDetail, MessageSummary, PathNode, Payload, Peer, PeerRoute, Problem,
+    ReceivedMessage, State, TimelineEntry, Timestamp,
 };
 
 impl From<Wall> for Timestamp {
@@ -36,6 +37,56 @@ impl Names {
 
     fn is_verified(&self, peer: PeerId) -> bool {
         self.0.get(&peer).is_some_and(|(_, verified)| *verified)
+    }
+}
+
+/// Who may stand in a path.
+pub(super) struct Everybody {
+    own: PeerId,
+    known: HashMap<RoutingId, (PeerId, String)>,
+}
+
+impl Everybody {
+    pub(super) async fn of(node: &Node) -> Result<Self, Problem> {
+        let view = node.view().await?;
+        let own = (node.peer_id(), node.info().await.name);
+        let peers = view.peers.into_iter().map(|peer| (peer.peer, peer.name));
+        // A contact's name replaces the one that the peer gives itself.
+        let contacts = view.contacts.into_iter().map(|contact| (contact.peer, contact.name));
+        let all = peers.chain(contacts).chain([own]);
+        Ok(Self { own: node.peer_id(), known: all.map(|known| (known.0.routing_id(), known)).collect() })
+    }
+
+    fn node(&self, id: RoutingId) -> PathNode {
+        let known = self.known.get(&id);
+        PathNode {
+            routing_id: id.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            peer_id: known.map(|(peer, _)| peer.to_string()),
+            name: known.map(|(_, name)| name.clone()).filter(|name| !name.is_empty()),
+        }
+    }
+
+    fn path(&self, from: PeerId, path: &Path, to: PeerId) -> Vec<PathNode> {
+        let relays = path.relays().iter().copied();
+        let all = [from.routing_id()].into_iter().chain(relays).chain([to.routing_id()]);
+        all.map(|id| self.node(id)).collect()
+    }
+
+    /// The way of a received message.
+    pub(super) fn path_from(&self, from: PeerId, path: &Path) -> Vec<PathNode> {
+        self.path(from, path, self.own)
+    }
+}
+
+pub(super) fn arrival(arrival: &Arrival, names: &Names, everybody: &Everybody) -> types::Arrival {
+    types::Arrival {
+        id: arrival.id.to_string(),
+        from: arrival.from.to_string(),
+        from_name: names.name(arrival.from),
+        received_at: arrival.received_at.into(),
+        hops: arrival.hops,
+        path: arrival.path.as_ref().map(|path| everybody.path_from(arrival.from, path)),
+        acknowledged: arrival.consumed,
     }
 }
 
@@ -119,6 +170,7 @@ pub(super) fn received(message: &InboxMessage, names: &Names, redelivered: bool)
         received_at: message.received_at.into(),
         expires_at: message.expires_at.into(),
         hops: message.hops,
+        path: None,
         redelivered,
     }
 }
@@ -190,7 +242,7 @@ fn sentence(message: &SentMessage, to: &str) -> String {
     }
 }
 
-pub(super) fn detail(message: &SentMessage, names: &Names) -> MessageDetail {
+pub(super) fn detail(message: &SentMessage, names: &Names, everybody: Option<&Everybody>) -> MessageDetail {
     let steps = message.timeline.iter();
     let states = message.states.iter();
     let mut timeline: Vec<TimelineEntry> = steps
@@ -201,7 +253,16 @@ pub(super) fn detail(message: &SentMessage, names: &Names) -> MessageDetail {
     let accepted = State::Accepted.name();
     timeline.sort_by_key(|entry| (entry.at, entry.step != accepted));
 
-    MessageDetail { summary: summary(message, names), reached: None, attempts: message.attempts, timeline }
+    let route = message.route.as_ref();
+    MessageDetail {
+        summary: summary(message, names),
+        reached: None,
+        attempts: message.attempts,
+        record_route: message.record_route,
+        hops: route.map(|route| route.hops),
+        path: route.zip(everybody).map(|(route, everybody)| everybody.path(everybody.own, &route.path, message.to)),
+        timeline,
+    }
 }
 
 fn entry(wall: Wall, step: &str) -> TimelineEntry {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Payload, Timestamp};
+use super::{PathNode, Payload, Timestamp};
 
 /// The query of `GET /v1/inbox`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +67,34 @@ pub struct ReceivedMessage {
     pub expires_at: Timestamp,
     /// Links it crossed; 1 from a neighbour.
     pub hops: u32,
+    /// The way it took, where its sender asked for it: the sender first, then the relays that wrote themselves down,
+    /// then this node. Nobody vouches for the relays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Vec<PathNode>>,
     /// Whether it may have been shown before.
     pub redelivered: bool,
+}
+
+/// How a message came: `GET /v1/inbox/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Arrival {
+    /// Its name, the sender's own.
+    pub id: String,
+    /// The sender's peer id, proven by the session.
+    pub from: String,
+    /// The sender's name among the contacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_name: Option<String>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Links it crossed; 1 from a neighbour.
+    pub hops: u32,
+    /// The way it took, where its sender asked for it: as in the inbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Vec<PathNode>>,
+    /// Whether it is acknowledged.
+    pub acknowledged: bool,
 }
 
 /// `POST /v1/inbox/ack`.

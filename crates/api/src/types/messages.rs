@@ -40,6 +40,10 @@ pub struct SendRequest {
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// Have every relay write itself down, so that both ends see the way it took. Nobody vouches for what relays
+    /// write; without this they write nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub record_route: bool,
     /// Recognises a repeated call; the header `Idempotency-Key` for a single message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -267,8 +271,31 @@ pub struct MessageDetail {
     pub reached: Option<bool>,
     /// How often it was handed to a link.
     pub attempts: u64,
+    /// Whether it asked for the way it takes to be recorded.
+    pub record_route: bool,
+    /// Links it crossed, as the recipient counted; only with `record_route`, and once the recipient has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hops: Option<u32>,
+    /// The way it took, with `hops`: this node first, then the relays that wrote themselves down, then the recipient.
+    /// Nobody vouches for the relays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Vec<PathNode>>,
     /// What happened to it, oldest first.
     pub timeline: Vec<TimelineEntry>,
+}
+
+/// A node on a message's way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct PathNode {
+    /// What stands in the path: 16 bytes in hexadecimal, derived from the peer id.
+    pub routing_id: String,
+    /// Whose it is; left out where no node with this routing id is known here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<String>,
+    /// The name among the contacts, else what the node calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// A step on a message's way.
@@ -336,7 +363,7 @@ mod tests {
     #[test]
     fn a_request_with_an_unknown_field_is_refused() {
         let read = |text: &str| serde_json::from_str::<SendRequest>(text);
-        assert!(read(r#"{"to":"a","payload":"b"}"#).is_ok());
+        assert!(read(r#"{"to":"a","payload":"b","record_route":true}"#).is_ok());
         assert!(read(r#"{"to":"a","payload":"b","max_hops":3}"#).is_err());
     }
 

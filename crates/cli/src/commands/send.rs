@@ -42,6 +42,9 @@ pub(crate) struct Arguments {
     /// Messages of one stream arrive in the order sent
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
+    /// Have relays write themselves down, so that `trace` shows the way at both ends; nobody vouches for it
+    #[arg(long)]
+    record_route: bool,
     /// Wait until the message is so far [default: at a terminal 5s for delivered, else accepted]
     #[arg(long, value_enum)]
     wait: Option<Until>,
@@ -94,6 +97,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failu
             priority: Some(arguments.priority.name().to_owned()),
             expires_in_seconds: arguments.expires_in.map(|time| time.as_secs()),
             stream: arguments.stream.clone(),
+            record_route: arguments.record_route,
             ..SendRequest::new(arguments.to.as_str(), &payload)
         };
         let timeout = arguments.timeout;

@@ -246,6 +246,7 @@ pub(crate) fn messages(to: PeerKey, count: usize) -> Vec<Submission> {
         headers: Vec::new(),
         reply_to: None,
         retry_of: None,
+        record_route: false,
         idempotency: None,
     };
     (0..count).map(message).collect()

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tidings_crypto::PeerKey;
 
 use super::pending::{MAX_PENDED, Pending};
+use super::routes::Untold;
 use super::{Arrived, Effect, Moment, State};
 use crate::ids::{CommandId, FlowId, MessageId, Seq};
 use crate::interval::IntervalSet;
@@ -14,7 +15,7 @@ use crate::message::OWN_KINDS;
 use crate::record::{InFlow, InboxBatch, Pended, Record, Snapshot};
 use crate::trust::Evidence;
 use crate::wire::{
-    Content, FlowStatement, MAX_FLOW_INTERVALS, MAX_PARCEL_SPAN, MessageContent, Receipt, decode_content,
+    Content, FlowStatement, MAX_FLOW_INTERVALS, MAX_PARCEL_SPAN, MessageContent, Receipt, RecordedRoute, decode_content,
 };
 
 /// The most flows of one sender: five classes, each with a dozen predecessors from before its restores.
@@ -46,6 +47,8 @@ pub(super) struct Incoming {
     changed: BTreeSet<(FlowId, PeerKey)>,
     /// Flows whose receipt is due.
     due: BTreeSet<(PeerKey, FlowId)>,
+    /// What receipts tell of the way on which messages came.
+    untold: Untold,
 }
 
 impl Incoming {
@@ -56,6 +59,7 @@ impl Incoming {
             pending: BTreeMap::new(),
             changed: BTreeSet::new(),
             due: BTreeSet::new(),
+            untold: Untold::restore(snapshot),
         };
         for (_, sender) in incoming.flows.keys() {
             *incoming.per_sender.entry(*sender).or_default() += 1;
@@ -129,6 +133,7 @@ impl Incoming {
     }
 
     pub(super) fn receipt(&self, sender: PeerKey, flow: FlowId, incarnation: u64) -> Option<Receipt> {
+        let recorded = self.untold.of((flow, sender), self.flows.get(&(flow, sender))?.floor);
         let flow = self.flows.get(&(flow, sender))?;
         let mut unacknowledged = flow.unacknowledged.clone();
         let mut to = flow.delivered.last().max(flow.unacknowledged.last()).max(flow.floor.checked_sub(1));
@@ -145,6 +150,7 @@ impl Incoming {
             void: flow.void.clone(),
             acknowledged_range: to.filter(|to| *to >= flow.since).map(|to| (flow.since, to)),
             unacknowledged,
+            recorded,
         })
     }
 }
@@ -207,7 +213,7 @@ impl State {
         }
     }
 
-    pub(super) fn on_arrived(&mut self, now: Moment, arrived: Arrived) {
+    pub(super) fn on_arrived(&mut self, now: Moment, mut arrived: Arrived) {
         let (sender, id) = (arrived.sender, arrived.content.flow);
         let known = self.incoming.flows.get(&(id, sender));
         let is_new = |seq: &Seq| {
@@ -227,11 +233,27 @@ impl State {
         }
         let flow = self.incoming.flow_at(id, sender, arrived.content.floor, now);
         flow.touched = now.age;
+        let floor = flow.floor;
+        self.incoming.untold.forget_below((id, sender), floor);
         self.drop_incomplete(sender, id);
+        self.note_route(now, &mut arrived, &news);
         let shown = news.into_iter().filter_map(|message| self.take_message(now, &arrived, message)).collect();
         self.show(now, &arrived, shown);
         self.release(sender);
         self.incoming.due.insert((sender, id));
+    }
+
+    /// Keeps the way of the messages that ask for it; that of a parcel without any is nobody's concern.
+    fn note_route(&mut self, now: Moment, arrived: &mut Arrived, news: &[(Seq, MessageContent, Bytes)]) {
+        let (peer, flow, hops) = (arrived.sender, arrived.content.flow, arrived.hops);
+        let asking = |content: &MessageContent| content.record_route && !content.kind.starts_with(OWN_KINDS);
+        let seqs: IntervalSet = news.iter().filter(|(_, content, _)| asking(content)).map(|(seq, ..)| *seq).collect();
+        arrived.path = arrived.path.take().filter(|_| !seqs.is_empty());
+        if let Some(path) = arrived.path.clone() {
+            let route = RecordedRoute { seqs, hops, path };
+            self.incoming.untold.add((flow, peer), route.clone());
+            self.record(Record::Route { peer, flow, route, wall: now.wall });
+        }
     }
 
     /// Takes a new message. Returns it if it is shown at once.
@@ -267,6 +289,7 @@ impl State {
             encoded,
             received_at: now.wall,
             hops: arrived.hops,
+            path: arrived.path.clone().filter(|_| content.record_route),
             predecessors: content.predecessors,
             part: content.part.map(|part| (part.index, part.count)),
         };
@@ -294,6 +317,7 @@ impl State {
             messages,
             received_at: now.wall,
             hops: arrived.hops,
+            path: arrived.path.clone(),
         };
         self.record(Record::Inbox(batch.clone()));
         self.effects.push_back(Effect::Received(batch));
@@ -398,6 +422,7 @@ impl State {
             .collect();
         for (flow, sender) in old {
             self.incoming.flows.remove(&(flow, sender));
+            self.incoming.untold.forget_below((flow, sender), Seq::MAX);
             self.incoming.changed.remove(&(flow, sender));
             if let Some(count) = self.incoming.per_sender.get_mut(&sender) {
                 *count -= 1;

@@ -15,7 +15,7 @@ use crate::interval::IntervalSet;
 use crate::message::{Change, DEFAULT_LIFETIME, Ending, FailureCode, FlowName, OutMessage};
 use crate::record::{ExpiryPlace, OutFlow, Query, Record, Snapshot};
 use crate::time::{Age, Instant};
-use crate::wire::{Control, FlowStatement, MAX_FLOW_INTERVALS, Receipt};
+use crate::wire::{Control, FlowStatement, MAX_FLOW_INTERVALS, Receipt, RecordedRoute};
 
 /// Bytes of accepted messages that are held in memory for one flow, beyond a first message.
 const READY_BYTES: usize = 256 * 1024;
@@ -530,6 +530,7 @@ impl State {
             return;
         }
         flow.record.touched = now.age;
+        let routes = routes_of(&news, receipt);
         let delivered = flow.by_first_part(&whole);
         let belated = flow.by_first_part(&late);
         let consumed = flow.by_first_part(&acknowledged);
@@ -540,6 +541,9 @@ impl State {
         self.outgoing.changed.insert(receipt.flow);
         if self.outgoing.untold(&peer).is_empty() {
             self.outgoing.ends.end(&peer);
+        }
+        for route in routes {
+            self.record(Record::Route { peer, flow: receipt.flow, route, wall: now.wall });
         }
         if !delivered.is_empty() {
             self.stats.delivered += delivered.count();
@@ -680,6 +684,13 @@ fn outcome_unknown(flow: &Flow, receipt: &Receipt) -> IntervalSet {
     }
     let below = IntervalSet::of(flow.record.floor, receipt.floor - 1);
     below.difference(&flow.record.delivered).difference(&flow.record.void)
+}
+
+/// The ways on which what a receipt is the first to confirm went.
+fn routes_of(news: &IntervalSet, receipt: &Receipt) -> Vec<RecordedRoute> {
+    let confirmed =
+        receipt.recorded.iter().map(|route| RecordedRoute { seqs: route.seqs.intersection(news), ..route.clone() });
+    confirmed.filter(|route| !route.seqs.is_empty()).collect()
 }
 
 /// What a receipt says is on the recipient's disk: delivered, or, where the floor has passed it, not yet consumed.

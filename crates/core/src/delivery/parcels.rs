@@ -13,7 +13,7 @@ use crate::interval::IntervalSet;
 use crate::message::{Ending, FailureCode, OutMessage, Step};
 use crate::record::{OutParcel, Query, Record, Snapshot};
 use crate::time::{Age, Instant};
-use crate::wire::{Content, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, RefusedReason};
+use crate::wire::{Content, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, Path, RefusedReason, asks_for_route};
 
 /// Parcels without a receipt that a class and those less urgent may have under way to one peer.
 const WINDOW: [usize; 5] = [32, 28, 24, 16, 12];
@@ -78,6 +78,7 @@ struct Live {
     session: SessionId,
     floor: Seq,
     deadline: Age,
+    record_route: bool,
     /// `None` while only the store has it.
     inner: Option<Bytes>,
     loading: bool,
@@ -125,6 +126,7 @@ impl Parcels {
                 session: stored.session,
                 floor: stored.floor,
                 deadline: stored.deadline,
+                record_route: stored.record_route,
                 inner: None,
                 loading: false,
                 turned: 0,
@@ -353,7 +355,8 @@ impl State {
         flow.sealed.union_with(&seqs);
         let no = OutParcelNo(self.parcels.last + 1);
         self.parcels.last += 1;
-        let encoded = messages.iter().map(|message| message.encoded.clone()).collect();
+        let encoded: Vec<_> = messages.iter().map(|message| message.encoded.clone()).collect();
+        let record_route = encoded.iter().any(|message| asks_for_route(message));
         let live = Live {
             peer,
             flow: id,
@@ -362,6 +365,7 @@ impl State {
             session: SessionId::from_bytes([0; 32]),
             floor: content.floor,
             deadline,
+            record_route,
             inner: None,
             loading: false,
             turned: 0,
@@ -391,6 +395,7 @@ impl State {
             floor: live.floor,
             deadline: live.deadline,
             inner,
+            record_route: live.record_route,
         });
         self.record(record);
         self.attempt(now, no);
@@ -443,6 +448,7 @@ impl State {
             content,
             inner,
             left_seconds: left_seconds(now.age, live.deadline),
+            path: live.record_route.then(Path::default),
         };
         self.effects.push_back(effect);
     }

@@ -268,6 +268,7 @@ fn encode_parts(now: Moment, submission: &Submission, predecessors: Vec<MessageI
         headers: submission.headers.clone(),
         reply_to: submission.reply_to,
         part: None,
+        record_route: submission.record_route,
     };
     if submission.payload.len() <= PART_BYTES {
         return vec![encode_content(&whole)];
@@ -290,6 +291,7 @@ fn encode_parts(now: Moment, submission: &Submission, predecessors: Vec<MessageI
                 headers: Vec::new(),
                 reply_to: None,
                 part,
+                record_route: false,
                 ..first
             }
         };

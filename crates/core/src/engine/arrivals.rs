@@ -144,7 +144,9 @@ impl<S: Sealer> Engine<S> {
         if let Some(content) = inner.content {
             // Crossing the link to this node took one hop too.
             let hops = (inner.hop_limit.saturating_sub(parcel.ttl) + 1).min(MAX_HOPS);
-            let arrived = Arrived { sender, class: parcel.class, content, messages: inner.messages, hops };
+            // A sender that gave it fewer links than it has relays does not mean its path.
+            let path = parcel.path.clone().filter(|path| path.relays().len() < hops as usize);
+            let arrived = Arrived { sender, class: parcel.class, content, messages: inner.messages, hops, path };
             self.delivery.handle(now, delivery::Event::Arrived(arrived));
         }
     }

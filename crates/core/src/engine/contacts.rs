@@ -152,6 +152,7 @@ impl<S: Sealer> Engine<S> {
             headers: Vec::new(),
             reply_to: None,
             retry_of: None,
+            record_route: false,
             idempotency: None,
         };
         self.delivery.handle(now, delivery::Event::SubmitOwn(introduction));

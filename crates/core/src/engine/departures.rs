@@ -14,14 +14,14 @@ use crate::links::{self, Token};
 use crate::record::Record;
 use crate::relay;
 use crate::sessions::{CannotSeal, Plaintext, Sealed};
-use crate::wire::{Clear, Content, Control, Frame, Parcel, Suite};
+use crate::wire::{Clear, Content, Control, Frame, Parcel, Path, Suite};
 
 /// Attempts that a `Refused` can still name.
 const MAX_ATTEMPTS: usize = 4096;
 /// Control parcels live on links only: a minute is enough.
 const CONTROL_SECONDS: u32 = 60;
-/// Control items in one parcel: each receipt may take 16 KiB.
-const CONTROLS_PER_PARCEL: usize = 3;
+/// Control items in one parcel: each receipt may take 16 KiB, and 7 KiB of recorded routes.
+const CONTROLS_PER_PARCEL: usize = 2;
 
 /// Something for the link queues.
 #[derive(Debug)]
@@ -146,10 +146,11 @@ impl<S: Sealer> Engine<S> {
         content: Content,
         inner: Bytes,
         left_seconds: u32,
+        path: Option<&Path>,
     ) {
         let suite = Suite::Session(Clear { sender: self.own, session, content: Some(content) });
         let attempt = self.rng.next_u64();
-        let (id, bytes) = Parcel::encode(peer.routing_id(), class, attempt, &suite, inner, left_seconds);
+        let (id, bytes) = Parcel::encode(peer.routing_id(), class, attempt, &suite, inner, left_seconds, path);
         let Some(next) = self.way_to(&peer) else {
             self.delivery.handle(now, delivery::Event::Lost(parcel));
             return;
@@ -193,8 +194,9 @@ impl<S: Sealer> Engine<S> {
     fn send_sealed(&mut self, peer: PeerKey, sealed: Sealed) {
         self.records.extend(sealed.session.map(Record::Session));
         let attempt = self.rng.next_u64();
+        let (suite, body) = (&sealed.suite, sealed.body);
         let (_, bytes) =
-            Parcel::encode(peer.routing_id(), Class::Critical, attempt, &sealed.suite, sealed.body, CONTROL_SECONDS);
+            Parcel::encode(peer.routing_id(), Class::Critical, attempt, suite, body, CONTROL_SECONDS, None);
         // Without a way there is nothing to be done: whoever is to be told asks again.
         if let Some(next) = self.way_to(&peer) {
             self.attempts.controls += 1;

@@ -1,10 +1,10 @@
 //! Applies records.
 
-use super::{InboxRow, ModelError, StoredAnswer, StoredBatch, StoredChange, Tables};
+use super::{InboxRow, ModelError, StoredAnswer, StoredBatch, StoredChange, StoredRoute, Tables};
 use crate::ids::{At, FlowId, MessageId, Seq};
 use crate::interval::IntervalSet;
 use crate::message::{Change, IDEMPOTENCY_RETENTION, MAX_IDEMPOTENCY_KEYS};
-use crate::record::{ExpiryPlace, FirstAnswer, InboxBatch, OutBatch, Record};
+use crate::record::{ExpiryPlace, FirstAnswer, InboxBatch, MAX_ROUTES, OutBatch, Record};
 use crate::time::Age;
 use crate::wire::{decode_content, encode_content};
 use tidings_crypto::PeerKey;
@@ -33,7 +33,8 @@ impl Tables {
             | Record::ParcelDone { .. }
             | Record::Ended { .. }
             | Record::Changed { .. }
-            | Record::Timeline { .. } => self.apply_out(record),
+            | Record::Timeline { .. }
+            | Record::Route { .. } => self.apply_out(record),
             Record::InFlow(_)
             | Record::InFlowDropped { .. }
             | Record::Inbox(_)
@@ -116,6 +117,12 @@ impl Tables {
                 let row = self.row();
                 self.timeline.insert(row, (*flow, seqs.clone(), *step, *wall));
             }
+            Record::Route { peer, flow, route, .. } => {
+                self.routes.push_back(StoredRoute { peer: *peer, flow: *flow, route: route.clone() });
+                while self.routes.len() > MAX_ROUTES {
+                    self.routes.pop_front();
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -136,6 +143,7 @@ impl Tables {
         self.out_parcels.retain(|_, parcel| parcel.flow != flow);
         self.ended.retain(|(of, _), _| *of != flow);
         self.timeline.retain(|_, (of, ..)| *of != flow);
+        self.routes.retain(|stored| stored.flow != flow);
     }
 
     fn accepted(&mut self, batch: &OutBatch) -> Result<(), ModelError> {
@@ -177,7 +185,10 @@ impl Tables {
     fn apply_in(&mut self, record: &Record) -> Result<(), ModelError> {
         match record {
             Record::InFlow(flow) => drop(self.in_flows.insert((flow.flow, flow.sender), flow.clone())),
-            Record::InFlowDropped { sender, flow } => drop(self.in_flows.remove(&(*flow, *sender))),
+            Record::InFlowDropped { sender, flow } => {
+                self.in_flows.remove(&(*flow, *sender));
+                self.routes.retain(|stored| (stored.flow, stored.peer) != (*flow, *sender));
+            }
             Record::Inbox(batch) => self.show(batch, 1)?,
             Record::Pended(pended) => {
                 self.pended.insert((pended.flow, pended.sender, pended.seq), pended.clone());
@@ -239,6 +250,7 @@ impl Tables {
             messages: vec![(first, encode_content(&content))],
             received_at: tail.received_at,
             hops: tail.hops,
+            path: head.path.clone(),
         };
         self.show(&batch, parts)
     }

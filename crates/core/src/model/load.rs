@@ -1,11 +1,13 @@
 //! Answers the engine's questions, and what it starts from.
 
 use bytes::Bytes;
+use tidings_crypto::PeerKey;
 
-use super::{ModelStore, Tables};
+use super::{ModelStore, StoredRoute, Tables};
 use crate::ids::{FlowId, MessageId, Seq};
-use crate::record::{ExpiryPlace, Loaded, OutParcel, Pended, Query, Snapshot};
+use crate::record::{ExpiryPlace, Loaded, MAX_UNTOLD, OutParcel, Pended, Query, Snapshot};
 use crate::time::Age;
+use crate::wire::RecordedRoute;
 
 impl ModelStore {
     /// Answers a question of the engine, as after every batch that was applied.
@@ -42,6 +44,7 @@ impl ModelStore {
             last_out_parcel: tables.last_parcel,
             in_flows: tables.in_flows.values().cloned().collect(),
             pended: tables.pended.values().map(|pended| Pended { encoded: Bytes::new(), ..pended.clone() }).collect(),
+            routes: tables.untold_routes(),
             stream_tails: tables
                 .out_streams
                 .iter()
@@ -86,6 +89,13 @@ impl Tables {
         }
         let next = self.by_deadline.range((Excluded(place), Unbounded)).next().map(|(at, _)| at.deadline);
         Loaded::Expiring { batches, after: place, next }
+    }
+
+    fn untold_routes(&self) -> Vec<(PeerKey, FlowId, RecordedRoute)> {
+        let received = |stored: &&StoredRoute| self.in_flows.contains_key(&(stored.flow, stored.peer));
+        let received: Vec<_> = self.routes.iter().filter(received).collect();
+        let newest = &received[received.len().saturating_sub(MAX_UNTOLD)..];
+        newest.iter().map(|stored| (stored.peer, stored.flow, stored.route.clone())).collect()
     }
 
     fn keys_by_row(&self) -> Vec<[u8; 16]> {

@@ -7,7 +7,7 @@ use crate::ids::{At, FlowId, MessageId};
 use crate::interval::IntervalSet;
 use crate::message::{Change, InboxMessage, MessageState, Step};
 use crate::time::{Age, Wall};
-use crate::wire::decode_content;
+use crate::wire::{Path, decode_content};
 
 /// An event about sent messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl ModelStore {
                     expires_at: content.expires_at,
                     received_at: batch.received_at,
                     hops: batch.hops,
+                    path: batch.path.clone().filter(|_| content.record_route),
                 });
             }
         }
@@ -84,6 +85,13 @@ impl ModelStore {
         let of_message =
             self.current.timeline.values().filter(|(flow, seqs, ..)| *flow == id.flow && seqs.contains(id.seq));
         of_message.map(|(_, _, step, wall)| (*wall, *step)).collect()
+    }
+
+    /// Reads the way that a message went or came: links and relays.
+    pub fn route(&self, id: MessageId) -> Option<(u32, Path)> {
+        let of_message = |stored: &&super::StoredRoute| stored.flow == id.flow && stored.route.seqs.contains(id.seq);
+        let stored = self.current.routes.iter().rev().find(of_message)?;
+        Some((stored.route.hops, stored.route.path.clone()))
     }
 
     /// Reads the age of the newest checkpoint.

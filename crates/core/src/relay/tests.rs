@@ -11,7 +11,7 @@ fn key(n: u8) -> PeerKey {
 fn parcel(class: Class, attempt: u64, bytes: usize, left: u32) -> Passage {
     let clear = Clear { sender: key(1), session: SessionId::from_bytes([7; 32]), content: None };
     let body = Bytes::from(vec![0; bytes]);
-    let (_, encoded) = Parcel::encode(key(9).routing_id(), class, attempt, &Suite::Session(clear), body, left);
+    let (_, encoded) = Parcel::encode(key(9).routing_id(), class, attempt, &Suite::Session(clear), body, left, None);
     Passage::decode(encoded).unwrap()
 }
 
@@ -29,7 +29,7 @@ struct Bench {
 impl Bench {
     fn new(held_bytes: usize, next: &[PeerKey]) -> Self {
         Self {
-            relay: State::new(Config { held_bytes }),
+            relay: State::new(Config { held_bytes }, key(0).routing_id()),
             now: Instant::default(),
             next: next.to_vec(),
             sent: Vec::new(),

@@ -54,6 +54,7 @@ fn receipt(seq: u64) -> Control {
         void: IntervalSet::new(),
         acknowledged_range: None,
         unacknowledged: IntervalSet::new(),
+        recorded: Vec::new(),
     })
 }
 

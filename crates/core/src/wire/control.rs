@@ -6,7 +6,10 @@ use tidings_crypto::SessionId;
 
 use super::frame::array;
 use super::limits::{FieldLimit, within};
-use super::{MAX_BODY_BYTES, MAX_FLOW_INTERVALS, ParcelError, proto};
+use super::{
+    MAX_BODY_BYTES, MAX_FLOW_INTERVALS, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_RECORDED, ParcelError,
+    Path, proto,
+};
 use crate::ids::{FlowId, ParcelId, Seq};
 use crate::interval::IntervalSet;
 
@@ -54,6 +57,19 @@ pub struct Receipt {
     pub acknowledged_range: Option<(Seq, Seq)>,
     /// Of the delivered in that range: not yet consumed by the application.
     pub unacknowledged: IntervalSet,
+    /// The ways on which messages at or above the floor came that ask for it: at most [`MAX_RECORDED`].
+    pub recorded: Vec<RecordedRoute>,
+}
+
+/// The way on which a parcel's messages came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRoute {
+    /// Which messages.
+    pub seqs: IntervalSet,
+    /// Links crossed; 1 from a neighbour.
+    pub hops: u32,
+    /// The relays it says it crossed.
+    pub path: Path,
 }
 
 /// The sender's statement about a flow.
@@ -137,6 +153,7 @@ impl Receipt {
             acknowledged_from: from,
             acknowledged_to: to,
             unacknowledged: self.unacknowledged.to_wire(from),
+            recorded: self.recorded.iter().map(|route| route.to_proto(self.floor)).collect(),
         }
     }
 
@@ -144,16 +161,38 @@ impl Receipt {
         let set = |list: &[u64], base| IntervalSet::from_wire(list, base, MAX_FLOW_INTERVALS).ok();
         let (from, to) = (receipt.acknowledged_from, receipt.acknowledged_to);
         let (delivered, void) = (set(&receipt.delivered, receipt.floor)?, set(&receipt.void, receipt.floor)?);
+        let recorded = receipt
+            .recorded
+            .iter()
+            .map(|route| RecordedRoute::from_proto(route, receipt.floor))
+            .collect::<Option<Vec<_>>>()?;
         // Two sets, one bound.
-        (delivered.intervals() + void.intervals() <= MAX_FLOW_INTERVALS).then_some(Self {
-            flow: FlowId(array(&receipt.flow)?),
-            incarnation: receipt.incarnation,
-            floor: receipt.floor,
-            delivered,
-            void,
-            acknowledged_range: (from <= to).then_some((from, to)),
-            unacknowledged: set(&receipt.unacknowledged, from)?,
-        })
+        (recorded.len() <= MAX_RECORDED && delivered.intervals() + void.intervals() <= MAX_FLOW_INTERVALS).then_some(
+            Self {
+                flow: FlowId(array(&receipt.flow)?),
+                incarnation: receipt.incarnation,
+                floor: receipt.floor,
+                delivered,
+                void,
+                acknowledged_range: (from <= to).then_some((from, to)),
+                unacknowledged: set(&receipt.unacknowledged, from)?,
+                recorded,
+            },
+        )
+    }
+}
+
+impl RecordedRoute {
+    fn to_proto(&self, floor: Seq) -> proto::RecordedRoute {
+        proto::RecordedRoute { seqs: self.seqs.to_wire(floor), hops: self.hops, path: self.path.to_bytes() }
+    }
+
+    fn from_proto(route: &proto::RecordedRoute, floor: Seq) -> Option<Self> {
+        let seqs = IntervalSet::from_wire(&route.seqs, floor, MAX_PARCEL_INTERVALS).ok()?;
+        let span = seqs.last()? - seqs.first()?;
+        let path = Path::from_bytes(&route.path)?;
+        let fits = span < MAX_PARCEL_SPAN && route.hops <= MAX_HOPS && path.relays().len() < route.hops as usize;
+        fits.then_some(Self { seqs, hops: route.hops, path })
     }
 }
 

@@ -50,3 +50,17 @@ pub(crate) fn within(mut message: &[u8], limits: &[FieldLimit]) -> bool {
     }
     true
 }
+
+/// Whether a boolean field that is true stands in a message, without decoding the rest of it.
+pub(crate) fn has_flag(mut message: &[u8], flag: u32) -> bool {
+    while message.has_remaining() {
+        let Ok((tag, wire_type)) = decode_key(&mut message) else { return false };
+        if tag == flag && wire_type == WireType::Varint {
+            return decode_varint(&mut message).is_ok_and(|value| value != 0);
+        }
+        if skip_field(wire_type, tag, &mut message, DecodeContext::default()).is_err() {
+            return false;
+        }
+    }
+    false
+}

@@ -5,10 +5,11 @@ use prost::Message as _;
 use tidings_crypto::{PeerKey, ReceiptKeyId, RoutingId, SessionId};
 
 use super::frame::array;
-use super::limits::{FieldLimit, within};
+use super::limits::{FieldLimit, has_flag, within};
+use super::path::{MAX_PATH_BYTES, RELAY_BYTES};
 use super::{
-    Control, MAX_BODY_BYTES, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_PARTS, MAX_PREDECESSORS, VERSION,
-    proto,
+    Control, MAX_BODY_BYTES, MAX_HOPS, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, MAX_PARTS, MAX_PREDECESSORS, Path,
+    VERSION, proto,
 };
 use crate::class::Class;
 use crate::ids::{FlowId, MessageId, ParcelId, Seq};
@@ -59,6 +60,8 @@ pub struct Parcel {
     pub left_seconds: u32,
     /// Links it may still cross.
     pub ttl: u32,
+    /// The relays it crossed; `None` where its sender did not ask for them.
+    pub path: Option<Path>,
 }
 
 /// How a body is sealed.
@@ -98,7 +101,7 @@ pub struct Content {
 }
 
 impl Parcel {
-    /// Encodes a parcel around a sealed body and names it.
+    /// Encodes a parcel around a sealed body and names it. With a path, whoever carries it adds itself.
     pub fn encode(
         to: RoutingId,
         class: Class,
@@ -106,6 +109,7 @@ impl Parcel {
         suite: &Suite,
         body: Bytes,
         left_seconds: u32,
+        path: Option<&Path>,
     ) -> (ParcelId, Bytes) {
         let (number, clear) = match suite {
             Suite::Session(clear) => (1, clear.to_proto()),
@@ -125,11 +129,13 @@ impl Parcel {
             to: Bytes::copy_from_slice(&to.0),
             attempt,
             class: class.to_wire(),
+            record_route: path.is_some(),
             ..Default::default()
         };
         let fixed_header = Bytes::from(header.encode_to_vec());
         let id = parcel_id(&fixed_header, &body);
-        let parcel = proto::Parcel { fixed_header, body, left_seconds, ttl: MAX_HOPS };
+        let path = path.map(Path::to_bytes).unwrap_or_default();
+        let parcel = proto::Parcel { fixed_header, body, left_seconds, ttl: MAX_HOPS, path };
         (id, Bytes::from(parcel.encode_to_vec()))
     }
 
@@ -156,6 +162,8 @@ pub struct Passage {
     pub left_seconds: u32,
     /// Links it may still cross, this one included.
     pub ttl: u32,
+    /// The relays it has crossed; `None` where its sender did not ask for them.
+    pub path: Option<Path>,
     fixed_header: Bytes,
     body: Bytes,
     header: proto::FixedHeader,
@@ -172,6 +180,7 @@ impl Passage {
         let limits = [
             FieldLimit { tag: 1, count: 1, bytes: MAX_FIXED_HEADER_BYTES },
             FieldLimit { tag: 2, count: 1, bytes: MAX_BODY_BYTES },
+            FieldLimit { tag: 5, count: 1, bytes: MAX_PATH_BYTES },
         ];
         if !within(&bytes, &limits) {
             return Err(malformed("its fields"));
@@ -183,12 +192,14 @@ impl Passage {
         }
         let header =
             proto::FixedHeader::decode(parcel.fixed_header.clone()).map_err(|_| malformed("its fixed header"))?;
+        let path = recorded(&header, &parcel).ok_or(malformed("its path"))?;
         Ok(Self {
             id,
             to: RoutingId(array(&header.to).ok_or(malformed("its recipient"))?),
             class: Class::from_wire(header.class).ok_or(malformed("its class"))?,
             left_seconds: parcel.left_seconds,
             ttl: parcel.ttl,
+            path,
             fixed_header: parcel.fixed_header,
             body: parcel.body,
             header,
@@ -221,21 +232,35 @@ impl Passage {
             body: self.body,
             left_seconds: self.left_seconds,
             ttl: self.ttl,
+            path: self.path,
         })
     }
 
     /// Its size, but for a few bytes.
     #[expect(clippy::len_without_is_empty, reason = "a parcel is never empty")]
     pub fn len(&self) -> usize {
-        self.fixed_header.len() + self.body.len()
+        let relays = self.path.as_ref().map_or(0, |path| path.relays().len());
+        self.fixed_header.len() + self.body.len() + relays * RELAY_BYTES
     }
 
-    /// Encodes it for the next hop, with this lifetime left: header and body as they came.
-    pub fn onward(&self, left_seconds: u32) -> Bytes {
+    /// Encodes it for the next hop after `relay`, with this lifetime left: header and body as they came.
+    pub fn onward(&self, relay: RoutingId, left_seconds: u32) -> Bytes {
         let (fixed_header, body) = (self.fixed_header.clone(), self.body.clone());
-        let parcel = proto::Parcel { fixed_header, body, left_seconds, ttl: self.ttl.saturating_sub(1) };
+        let path = self.path.as_ref().map(|path| path.through(relay).to_bytes()).unwrap_or_default();
+        let parcel = proto::Parcel { fixed_header, body, left_seconds, ttl: self.ttl.saturating_sub(1), path };
         Bytes::from(parcel.encode_to_vec())
     }
+}
+
+/// The path that stands in a parcel, `Some(None)` where it asks for none. `None` if one stands there all the same, or
+/// one with more relays than the parcel has crossed.
+fn recorded(header: &proto::FixedHeader, parcel: &proto::Parcel) -> Option<Option<Path>> {
+    if !header.record_route {
+        return parcel.path.is_empty().then_some(None);
+    }
+    let path = Path::from_bytes(&parcel.path)?;
+    let crossed = MAX_HOPS.checked_sub(parcel.ttl)?;
+    (path.relays().len() <= crossed as usize).then_some(Some(path))
 }
 
 fn parcel_id(fixed_header: &[u8], body: &[u8]) -> ParcelId {
@@ -403,6 +428,8 @@ pub struct MessageContent {
     pub reply_to: Option<MessageId>,
     /// Set if the payload came in parts.
     pub part: Option<PartOf>,
+    /// Whether the sender wants to know the way it took; of a message in parts, that of the first.
+    pub record_route: bool,
 }
 
 /// A part's place among those of its message, which stand at consecutive seqs.
@@ -431,9 +458,15 @@ pub fn encode_content(message: &MessageContent) -> Bytes {
             .collect(),
         reply_to: id(message.reply_to),
         part: message.part.map(|part| proto::Part { index: part.index, count: part.count }),
+        record_route: message.record_route,
     }
     .encode_to_vec()
     .into()
+}
+
+/// Whether an encoded message asks for the way it takes to be recorded.
+pub fn asks_for_route(encoded: &[u8]) -> bool {
+    has_flag(encoded, 10)
 }
 
 /// Reads a message.
@@ -473,5 +506,6 @@ pub fn decode_content(bytes: Bytes) -> Result<MessageContent, ParcelError> {
         headers: message.headers.into_iter().map(|header| (header.name, header.value)).collect(),
         reply_to: id(&message.reply_to)?,
         part,
+        record_route: message.record_route,
     })
 }

@@ -181,6 +181,9 @@ pub struct Parcel {
     /// links it may still cross, changes on the way
     #[prost(uint32, tag = "4")]
     pub ttl: u32,
+    /// relays so far, 16 bytes each, where the header asks for them
+    #[prost(bytes = "bytes", tag = "5")]
+    pub path: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FixedHeader {
@@ -214,6 +217,9 @@ pub struct FixedHeader {
     /// reserved: HPKE encapsulation
     #[prost(bytes = "bytes", tag = "10")]
     pub enc: ::prost::bytes::Bytes,
+    /// whoever carries it adds itself to the path
+    #[prost(bool, tag = "11")]
+    pub record_route: bool,
 }
 /// Recognises duplicates before the ratchet. Frozen with the inner ciphertext; the ratchet plaintext repeats it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -309,6 +315,9 @@ pub struct Message {
     pub reply_to: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "9")]
     pub part: ::core::option::Option<Part>,
+    /// its sender wants to know the way it took
+    #[prost(bool, tag = "10")]
+    pub record_route: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Header {
@@ -332,14 +341,14 @@ pub struct Controls {
     #[prost(message, repeated, tag = "1")]
     pub controls: ::prost::alloc::vec::Vec<Control>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Control {
     #[prost(oneof = "control::Item", tags = "1, 2, 3, 4, 5")]
     pub item: ::core::option::Option<control::Item>,
 }
 /// Nested message and enum types in `Control`.
 pub mod control {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Item {
         #[prost(message, tag = "1")]
         Receipt(super::Receipt),
@@ -355,7 +364,7 @@ pub mod control {
     }
 }
 /// The recipient's cumulative statement about a flow.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Receipt {
     /// 8 bytes
     #[prost(bytes = "bytes", tag = "1")]
@@ -379,6 +388,22 @@ pub struct Receipt {
     pub acknowledged_to: u64,
     #[prost(uint64, repeated, tag = "8")]
     pub unacknowledged: ::prost::alloc::vec::Vec<u64>,
+    /// at most 8, of messages that ask for it
+    #[prost(message, repeated, tag = "9")]
+    pub recorded: ::prost::alloc::vec::Vec<RecordedRoute>,
+}
+/// The way on which messages came.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordedRoute {
+    /// interval list, relative to the receipt's floor
+    #[prost(uint64, repeated, tag = "1")]
+    pub seqs: ::prost::alloc::vec::Vec<u64>,
+    /// links crossed
+    #[prost(uint32, tag = "2")]
+    pub hops: u32,
+    /// relays, 16 bytes each
+    #[prost(bytes = "bytes", tag = "3")]
+    pub path: ::prost::bytes::Bytes,
 }
 /// The sender's statement about a flow.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -390,7 +415,7 @@ pub struct FlowState {
     #[prost(uint64, repeated, tag = "3")]
     pub voids: ::prost::alloc::vec::Vec<u64>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CannotOpen {
     /// 16 bytes
     #[prost(bytes = "bytes", tag = "1")]

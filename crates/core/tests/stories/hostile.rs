@@ -24,7 +24,7 @@ const PARCELS: usize = 24;
 const LINK: LinkId = LinkId(1 << 40);
 
 /// The parcels in what was written to a link.
-fn parcels(written: &[Bytes]) -> Vec<(Class, Bytes)> {
+pub fn parcels(written: &[Bytes]) -> Vec<(Class, Bytes)> {
     let mut decoder = FrameDecoder::default();
     let mut open: BTreeMap<Class, (usize, Vec<u8>)> = BTreeMap::new();
     let mut parcels = Vec::new();
@@ -46,7 +46,7 @@ fn parcels(written: &[Bytes]) -> Vec<(Class, Bytes)> {
 }
 
 /// Node 0, which the story plays itself from now on, opens a link to node 1.
-fn say_hello(net: &mut Net) {
+pub fn say_hello(net: &mut Net) {
     let peer = net.nodes[0].key();
     net.input(1, Input::LinkUp { link: LINK, peer, kind: LinkKind::Tcp, dial: None, address: address(0) });
     net.input(1, Input::Writable { link: LINK, bytes: 1 << 30 });
@@ -68,7 +68,7 @@ fn write(net: &mut Net, frame: &Frame) {
     net.run_for(Duration::from_micros(500));
 }
 
-fn carry(net: &mut Net, class: Class, parcel: &Bytes) {
+pub fn carry(net: &mut Net, class: Class, parcel: &Bytes) {
     let mut total = u32::try_from(parcel.len()).ok();
     for piece in parcel.chunks(16_000) {
         let bytes = Bytes::copy_from_slice(piece);
@@ -76,7 +76,7 @@ fn carry(net: &mut Net, class: Class, parcel: &Bytes) {
     }
 }
 
-fn evidence_of(net: &Net, node: usize) -> BTreeMap<Evidence, u64> {
+pub fn evidence_of(net: &Net, node: usize) -> BTreeMap<Evidence, u64> {
     let peer = net.nodes[node].key();
     let peers = net.nodes[1].engine().view().peers;
     peers.into_iter().find(|view| view.peer == peer).map(|view| view.evidence).unwrap_or_default()
@@ -106,7 +106,7 @@ fn on_their_way() -> (Net, Vec<(Class, Bytes)>) {
     (net, parcels)
 }
 
-fn is_of_messages(bytes: &Bytes) -> bool {
+pub fn is_of_messages(bytes: &Bytes) -> bool {
     let parcel = Parcel::decode(bytes.clone()).expect("a parcel");
     matches!(parcel.suite, Suite::Session(Clear { content: Some(_), .. }))
 }
@@ -190,7 +190,7 @@ fn nobody_speaks_in_anothers_name_or_to_anybody_else() {
     let content = clear.content.clone().expect("messages");
     let (own, third) = (net.nodes[1].key(), net.nodes[2].key());
     let wrap = |to: tidings_crypto::PeerKey, clear: Clear| {
-        Parcel::encode(to.routing_id(), *class, 7, &Suite::Session(clear), parcel.body.clone(), 60).1
+        Parcel::encode(to.routing_id(), *class, 7, &Suite::Session(clear), parcel.body.clone(), 60, None).1
     };
     let strange = |content: Content| Clear { content: Some(content), ..clear.clone() };
     let forged = [

@@ -10,6 +10,7 @@ mod figures;
 mod hostile;
 mod limits;
 mod net;
+mod recorded;
 mod restart;
 mod routed;
 mod searched;

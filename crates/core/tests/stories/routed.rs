@@ -8,7 +8,7 @@ use crate::net::{Net, Road};
 use crate::tell::{large, note};
 
 /// Nodes of which each has a link to the next.
-fn line(nodes: usize) -> Net {
+pub fn line(nodes: usize) -> Net {
     let mut net = Net::stopped(nodes);
     for a in 0..nodes {
         for b in a + 2..nodes {

@@ -25,6 +25,7 @@ pub fn note(to: PeerKey, text: impl Into<String>) -> Submission {
         headers: Vec::new(),
         reply_to: None,
         retry_of: None,
+        record_route: false,
         idempotency: None,
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn encoded(kind: &str, payload: &[u8], part: Option<PartOf>) -> Bytes
         headers: vec![("a".into(), "b".into())],
         reply_to: None,
         part,
+        record_route: false,
     })
 }
 
@@ -109,6 +110,7 @@ pub(crate) fn inbox_batch(n: u64, seqs: impl IntoIterator<Item = Seq>) -> InboxB
         messages: seqs.into_iter().map(|seq| (seq, encoded("test", seq.to_string().as_bytes(), None))).collect(),
         received_at: Wall(60),
         hops: 2,
+        path: None,
     }
 }
 
@@ -122,6 +124,7 @@ pub(crate) fn parcel(no: u64) -> OutParcel {
         floor: 0,
         deadline: Age(500),
         inner: Bytes::from_static(b"sealed"),
+        record_route: true,
     }
 }
 

@@ -11,6 +11,7 @@ use tidings_core::topology::Kind;
 use tidings_core::trust::Evidence;
 use tidings_core::{Command, Reply};
 use tidings_crypto::PeerKey;
+use tidings_store::Arrival;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::NodeEngine;
@@ -95,6 +96,8 @@ pub(crate) enum Read {
     Inbox { after: At, limit: usize, max_bytes: u64, kind: Option<String>, answer: oneshot::Sender<Vec<InboxMessage>> },
     /// One sent message.
     Message { id: MessageId, answer: oneshot::Sender<Option<SentMessage>> },
+    /// How a received message came.
+    Arrival { id: MessageId, answer: oneshot::Sender<Option<Arrival>> },
     /// A page of sent messages, newest first.
     Messages { filter: MessageFilter, cursor: Option<Cursor>, limit: usize, answer: oneshot::Sender<MessagePage> },
     /// Changes of sent messages after a place.

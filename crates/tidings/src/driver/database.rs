@@ -71,6 +71,7 @@ fn answer(store: &Store, read: Read) -> Result<(), StoreError> {
         Read::Message { id, answer } => {
             store.message(id).map(|message| drop(answer.send(message.map(SentMessage::from))))
         }
+        Read::Arrival { id, answer } => store.arrival(id).map(|arrival| drop(answer.send(arrival))),
         Read::Messages { filter, cursor, limit, answer } => {
             store.messages(&filter, cursor.map(|cursor| cursor.0), limit).map(|page| drop(answer.send(page.into())))
         }

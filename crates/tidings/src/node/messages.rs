@@ -8,6 +8,8 @@ use tidings_core::ids::MessageId;
 use tidings_core::message::{Accepted, InboxMessage, MessageState, Refusal};
 
 use super::{CallError, Node, REOPEN_PAUSE, RequestError, StateWatch, WaitError, done};
+use tidings_store::Arrival;
+
 use crate::driver::call::{Call, Read, Submitted, Track};
 use crate::message::{Message, MessageHandle};
 use crate::sent::{Cursor, MessageFilter, MessagePage, SentMessage};
@@ -177,6 +179,9 @@ impl Node {
         if let Some(answered) = old.reply_to {
             message = message.reply_to(answered);
         }
+        if old.record_route {
+            message = message.record_route();
+        }
         self.send(message).await
     }
 
@@ -191,6 +196,20 @@ impl Node {
     /// Cancel safe: it changes nothing.
     pub async fn message(&self, id: MessageId) -> Result<Option<SentMessage>, CallError> {
         self.read(|answer| Read::Message { id, answer }).await
+    }
+
+    /// Returns how a message that this node received came: while it waits in the inbox, and if its route was recorded
+    /// as long as that is kept (10,000 routes).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] where the node did not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn arrival(&self, id: MessageId) -> Result<Option<Arrival>, CallError> {
+        self.read(|answer| Read::Arrival { id, answer }).await
     }
 
     /// Returns a page of the messages that this node sent, newest first.

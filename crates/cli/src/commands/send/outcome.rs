@@ -186,7 +186,15 @@ mod tests {
             expires_at: Timestamp::from_unix_millis(1_000),
             retry_of: None,
         };
-        MessageDetail { summary, reached: None, attempts: 0, timeline: Vec::new() }
+        MessageDetail {
+            summary,
+            reached: None,
+            attempts: 0,
+            record_route: false,
+            hops: None,
+            path: None,
+            timeline: Vec::new(),
+        }
     }
 
     fn route(hops: u8) -> Route {

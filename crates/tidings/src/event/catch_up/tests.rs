@@ -31,6 +31,7 @@ fn batch(n: u64, count: u64) -> InboxBatch {
             headers: Vec::new(),
             reply_to: None,
             part: None,
+            record_route: false,
         };
         (seq, encode_content(&content))
     });
@@ -42,6 +43,7 @@ fn batch(n: u64, count: u64) -> InboxBatch {
         messages: messages.collect(),
         received_at: Wall(3),
         hops: 1,
+        path: None,
     }
 }
 
