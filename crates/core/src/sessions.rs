@@ -198,6 +198,11 @@ impl<S: Sealer> State<S> {
         }
     }
 
+    /// The number of a peer's newest card, as far as it is vouched for.
+    pub(crate) fn vouched(&self, peer: &PeerKey) -> Option<u64> {
+        self.vouched.get(peer).copied()
+    }
+
     /// Takes a verified card if it is newer than the one known; says whether it did.
     pub(crate) fn learn_card(&mut self, card: SignedCard) -> bool {
         let peer = card.card().peer;

@@ -145,6 +145,9 @@ impl<S: Sealer> Engine<S> {
                     find.nonce = nonce;
                     self.frame(None, next, Frame::FindCard { peer, nonce });
                 }
+                // The route leads over a link that does not answer at the moment. Nobody else would ask again: delivery
+                // sees a way all the time, and waits for the card.
+                (None, Some(_)) if self.ways.is_routed(&peer) => {}
                 // Whatever is sent when there is a way again asks again.
                 (None, _) | (_, None) => {
                     self.finds.asked.remove(&peer);
@@ -172,13 +175,17 @@ impl<S: Sealer> Engine<S> {
         }
     }
 
-    /// The bytes of a card that this node holds.
+    /// The bytes of a card that this node holds, if its owner has not announced a newer one: who asks may need that
+    /// one, where the clocks differ.
     fn card_of(&self, peer: &PeerKey) -> Option<Bytes> {
         if *peer == self.own {
             return Some(self.sessions.own_card().clone());
         }
-        let known = self.sessions.card(peer).map(|card| Bytes::copy_from_slice(card.bytes()));
-        known.or_else(|| self.errands.held(peer).cloned())
+        let newest = self.sessions.vouched(peer);
+        let known = self.sessions.card(peer).filter(|card| Some(card.card().seq) >= newest);
+        let known = known.map(|card| Bytes::copy_from_slice(card.bytes()));
+        let is_current = |card: &&Bytes| SignedCard::claim(card).is_some_and(|(_, seq)| Some(seq) >= newest);
+        known.or_else(|| self.errands.held(peer).filter(is_current).cloned())
     }
 
     /// Passes an answer on to whoever asked, and holds it for who asks next.
