@@ -7,7 +7,8 @@ use tidings_core::interval::IntervalSet;
 use tidings_core::time::Wall;
 use tidings_core::wire::{
     Bye, Clear, Content, Control, FlowStatement, Fragment, Frame, Hello, Inner, InviteText, MessageContent, Parcel,
-    PartOf, Path, Receipt, RecordedRoute, RefusedReason, Suite, encode_content, encode_controls, encode_introduction,
+    PartOf, Passage, Path, Receipt, RecordedRoute, RefusedReason, Suite, encode_content, encode_controls,
+    encode_introduction,
 };
 use tidings_crypto::{Card, IdentityKey, OlmSealer, PeerKey, ReceiptKeyId, Sealer, SessionId, SignedCard};
 
@@ -34,7 +35,7 @@ pub fn all() -> Vec<Seed> {
     let (controls, whole) = (controls(&card), message(None));
     let inner = neighbour.inner(vec![encode_content(&whole)], controls.clone());
     let parcel = neighbour.parcel(&inner);
-    let receipts = under_receipt_key();
+    let receipts = under_receipt_key(None);
     let frames = frames(&card, &parcel);
     let invite = InviteText { card: card.clone(), secret: [3; 16], expires_ms: WALL_MS };
     vec![
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Seed> {
         ("invite", "introduction", encode_introduction([3; 16]).to_vec()),
         ("parcel", "session", parcel.to_vec()),
         ("parcel", "receipts", receipts.to_vec()),
+        ("parcel", "path", relayed_twice().to_vec()),
         ("sealed", "begins", neighbour.seal(&inner).1),
         ("sealed", "known", CIPHERTEXT.to_vec()),
         ("engine", "parcel", conversation(&[hello(), fragment(&parcel)])),
@@ -123,11 +125,18 @@ impl Neighbour {
 }
 
 /// A parcel of statements under a key that nobody knows.
-fn under_receipt_key() -> Bytes {
+fn under_receipt_key(path: Option<&Path>) -> Bytes {
     let sender = IdentityKey::from_seed(&NEIGHBOUR).peer();
     let to = IdentityKey::from_seed(&OWN).peer().routing_id();
     let suite = Suite::ReceiptKey { sender, key: ReceiptKeyId([6; 8]) };
-    Parcel::encode(to, Class::Critical, 2, &suite, Bytes::from_static(&[0; 60]), 60, None).1
+    Parcel::encode(to, Class::Critical, 2, &suite, Bytes::from_static(&[0; 60]), 60, path).1
+}
+
+/// A parcel that asks for its path and has crossed two relays.
+fn relayed_twice() -> Bytes {
+    two_relays().relays().iter().fold(under_receipt_key(Some(&Path::default())), |parcel, relay| {
+        Passage::decode(parcel).expect("a parcel").onward(*relay, 60)
+    })
 }
 
 fn message(part: Option<PartOf>) -> MessageContent {

@@ -31,6 +31,9 @@ pub(crate) fn batch(transaction: &Transaction<'_>, records: &[Record]) -> Done {
     records.iter().try_for_each(|record| writer.apply(record))
 }
 
+/// A pended part: class, time of arrival, hops, message, path.
+type PartRow = (u32, i64, u32, Vec<u8>, Option<Vec<u8>>);
+
 /// A batch being written.
 struct Batch<'a> {
     db: &'a Transaction<'a>,
@@ -436,7 +439,7 @@ impl Batch<'_> {
             "SELECT class, received, hops, encoded, path FROM pended
              WHERE flow = ?1 AND sender = ?2 AND seq BETWEEN ?3 AND ?4 ORDER BY seq",
         )?;
-        let rows: Vec<(u32, i64, u32, Vec<u8>, Option<Vec<u8>>)> = statement
+        let rows: Vec<PartRow> = statement
             .query_map(params![flow_key(flow), sender.as_bytes(), first.cast_signed(), last.cast_signed()], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?

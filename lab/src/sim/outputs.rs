@@ -76,6 +76,6 @@ fn describe(record: &Record) -> (u64, &'static str, u64) {
         Record::InviteDone { .. } => (27, "invite done", 0),
         Record::Prune => (28, "prune", 0),
         Record::Book { addresses, .. } => (29, "book", addresses.len() as u64),
-        Record::Route { .. } => (30, "route", 0),
+        Record::Route { route, .. } => (30, "route", u64::from(route.hops)),
     }
 }
