@@ -9,6 +9,7 @@
 //!   scenario's `commit`; the others have the machine's.
 //! * `hostile` and `clock-drift` are refused, `clock-jump` takes libfaketime.
 
+mod accepted;
 mod application;
 mod beside;
 mod clean;

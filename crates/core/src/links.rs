@@ -120,7 +120,7 @@ impl State {
             own_addresses: BTreeSet::new(),
             age: None,
             refusals: Refusals::default(),
-            timers: Timers::new(),
+            timers: Timers::default(),
             ready: BTreeSet::new(),
             effects: VecDeque::new(),
             stats: Stats::default(),

@@ -117,7 +117,7 @@ impl State {
             announcements: Announcements::default(),
             preferences: BTreeMap::new(),
             damping: Damping::default(),
-            timers: Timers::new(),
+            timers: Timers::default(),
             changed: BTreeSet::new(),
             wanted: BTreeMap::new(),
             heard: 0,

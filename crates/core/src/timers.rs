@@ -11,9 +11,19 @@ pub(crate) struct Timers<K> {
     order: BTreeSet<(Instant, K)>,
 }
 
-impl<K: Ord + Clone> Timers<K> {
-    pub(crate) fn new() -> Self {
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
         Self { due: BTreeMap::new(), order: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> Timers<K> {
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.due.contains_key(key)
     }
 
     /// Replaces the key's deadline; `None` removes it.

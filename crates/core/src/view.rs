@@ -39,7 +39,7 @@ pub struct View {
 /// Counts of searches of the DHT since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SearchStats {
-    /// Peers that are searched for now, or will be again.
+    /// Peers that are searched for until nothing waits for them.
     pub wanted: u64,
     /// Searches begun.
     pub begun: u64,

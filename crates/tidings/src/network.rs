@@ -5,6 +5,7 @@
 //! descriptors or both.
 
 mod arrivals;
+mod bucket;
 mod dht;
 mod link_protocol;
 mod local;

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::accepted::{accepted, shown};
 use super::run::{Outcome, Setup};
 use crate::checker;
-use crate::log::{Entry, Id, Line, Outcome as Answer};
+use crate::log::Line;
 use crate::sim::{self, How};
 
 /// How far apart the bytes may be, in percent of the simulator's.
@@ -44,32 +45,15 @@ pub(super) fn compare(setup: &Setup, outcome: &Outcome) -> Result<ExitCode> {
     Ok(if alike && near { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn deliveries(lines: &[Line]) -> Deliveries {
-    let mut calls = BTreeMap::new();
-    let mut accepted: BTreeMap<Id, (u32, u32)> = BTreeMap::new();
-    let mut shown: BTreeSet<Id> = BTreeSet::new();
-    for line in lines {
-        match (&line.entry, line.node) {
-            (Entry::Submit { call, messages, .. }, Some(node)) => {
-                calls.insert((node, *call), messages.iter().map(|message| message.to).collect::<Vec<_>>());
-            }
-            (Entry::Answer { call, results }, Some(node)) => {
-                let recipients = calls.remove(&(node, *call)).unwrap_or_default();
-                for (result, to) in results.iter().zip(recipients) {
-                    if let Answer::Accepted(id) = result {
-                        accepted.insert(*id, (node, to));
-                    }
-                }
-            }
-            (Entry::Shown { id, .. }, _) => drop(shown.insert(*id)),
-            _ => {}
-        }
-    }
+fn deliveries(log: &[Line]) -> Deliveries {
+    let shown = shown(log);
+    // A call that is made again is answered with the ids of the first.
+    let messages: BTreeMap<_, _> = accepted(log).into_iter().map(|message| (message.id, message)).collect();
     let mut deliveries = Deliveries::new();
-    for (id, pair) in accepted {
-        let (accepted, delivered) = deliveries.entry(pair).or_default();
+    for message in messages.values() {
+        let (accepted, delivered) = deliveries.entry((message.from, message.to)).or_default();
         *accepted += 1;
-        *delivered += usize::from(shown.contains(&id));
+        *delivered += usize::from(shown.contains_key(&message.id));
     }
     deliveries
 }
@@ -79,7 +63,7 @@ mod tests {
     use tidings_core::ids::{FlowId, MessageId};
 
     use super::*;
-    use crate::log::{Hash, Submitted};
+    use crate::log::{Entry, Hash, Id, Outcome as Answer, Submitted};
     use crate::scenario::ClassName;
 
     #[test]

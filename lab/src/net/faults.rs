@@ -46,8 +46,9 @@ impl Scene {
             Due::Begin => {
                 *self.tally.entry(fault.plan.kind).or_default() += 1;
                 if loses_a_way(fault.plan.kind) {
-                    let node = (!matches!(fault.plan.kind, FaultKind::Cut | FaultKind::Silent)).then_some(fault.node);
-                    self.losses.push(Loss { at: self.began.elapsed(), node });
+                    let is_link = matches!(fault.plan.kind, FaultKind::Cut | FaultKind::Silent);
+                    let node = if is_link { None } else { Some(u32::try_from(fault.node)?) };
+                    self.losses.push(Loss { at: u64::try_from(self.began.elapsed().as_micros())?, node });
                 }
                 self.begin(&fault).await?;
                 if fault.plan.kind == FaultKind::Flap {

@@ -7,6 +7,7 @@ use super::clean::Removed;
 use super::idle::Idle;
 use super::run::{Outcome, Setup};
 use crate::scenario::FaultKind;
+use crate::sim::quantiles;
 
 /// Says what `--clean` found.
 pub(super) fn removed(removed: &Removed) {
@@ -25,15 +26,7 @@ pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
         figures.accepted, figures.delivered, figures.ended, figures.refused, figures.shown_again
     );
     for (class, latencies) in &figures.latencies {
-        let mut latencies = latencies.clone();
-        latencies.sort_unstable();
-        let part = |percent: usize| latencies[(latencies.len() - 1) * percent / 100] as f64 / 1e6;
-        println!(
-            "{class:?}: shown after {:.3} s (median), {:.3} s (99 of 100), {:.3} s (last)",
-            part(50),
-            part(99),
-            part(100)
-        );
+        println!("{} messages shown after: {}", class.name(), quantiles(latencies).unwrap_or_default());
     }
     let faults: Vec<_> = tally.iter().map(|(kind, count)| format!("{} {count}", kind.name())).collect();
     let starts: u64 = reports.iter().map(|report| report.starts).sum();
@@ -48,15 +41,8 @@ pub(super) fn outcome(setup: &Setup, outcome: &Outcome) -> ExitCode {
         let after = formed.whole.saturating_sub(formed.linked).as_secs_f64();
         println!("linked after {linked:.2} s, all reached all {after:.2} s after the last link ({whole:.2} s)");
     }
-    if let Some(last) = detours.last() {
-        let part = |percent: usize| detours[(detours.len() - 1) * percent / 100].as_secs_f64();
-        println!(
-            "after {} losses of a node or a link: a way around within {:.3} s (median), {:.3} s (99 of 100), {:.3} s (last)",
-            detours.len(),
-            part(50),
-            part(99),
-            last.as_secs_f64()
-        );
+    if let Some(times) = quantiles(detours) {
+        println!("a way around a lost node or link was found after: {times}");
     }
     if let Some(idle) = idle {
         tell_idle(idle, scenario.topology.nodes);

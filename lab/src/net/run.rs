@@ -59,8 +59,8 @@ pub(super) struct Outcome {
     pub(super) formed: Option<Formed>,
     /// What the time cost in which the scenario says that it is quiet.
     pub(super) idle: Option<Idle>,
-    /// How much longer than usual messages took after each loss of a node or a link.
-    pub(super) detours: Vec<Duration>,
+    /// How much longer than usual messages took after each loss of a node or a link, in microseconds.
+    pub(super) detours: Vec<u64>,
     pub(super) reports: Vec<Report>,
     pub(super) tally: std::collections::BTreeMap<FaultKind, u64>,
     /// From the first call until the faults end, and from then until all was settled or the time was up.

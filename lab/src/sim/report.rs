@@ -341,7 +341,7 @@ impl Summary {
 }
 
 /// Times in microseconds, for people.
-fn quantiles(times: &[u64]) -> Option<String> {
+pub(crate) fn quantiles(times: &[u64]) -> Option<String> {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     let at = |percent| percentile(&sorted, percent).map(|time| time as f64 / 1e3);

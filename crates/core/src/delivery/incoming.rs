@@ -133,7 +133,6 @@ impl Incoming {
     }
 
     pub(super) fn receipt(&self, sender: PeerKey, flow: FlowId, incarnation: u64) -> Option<Receipt> {
-        let recorded = self.untold.of((flow, sender), self.flows.get(&(flow, sender))?.floor);
         let flow = self.flows.get(&(flow, sender))?;
         let mut unacknowledged = flow.unacknowledged.clone();
         let mut to = flow.delivered.last().max(flow.unacknowledged.last()).max(flow.floor.checked_sub(1));
@@ -150,7 +149,7 @@ impl Incoming {
             void: flow.void.clone(),
             acknowledged_range: to.filter(|to| *to >= flow.since).map(|to| (flow.since, to)),
             unacknowledged,
-            recorded,
+            recorded: self.untold.of((flow.flow, sender), flow.floor),
         })
     }
 }

@@ -145,9 +145,6 @@ impl<S: Sealer> Engine<S> {
                     find.nonce = nonce;
                     self.frame(None, next, Frame::FindCard { peer, nonce });
                 }
-                // The route leads over a link that does not answer at the moment. Nobody else would ask again: delivery
-                // sees a way all the time, and waits for the card.
-                (None, Some(_)) if self.ways.is_routed(&peer) => {}
                 // Whatever is sent when there is a way again asks again.
                 (None, _) | (_, None) => {
                     self.finds.asked.remove(&peer);

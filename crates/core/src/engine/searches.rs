@@ -1,7 +1,7 @@
 //! Searches of the DHT for peers that something waits for and that nothing leads to: the last rung of the ladder.
 //! docs/spec/dht.md §5.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidings_crypto::{PeerKey, Sealer, SignedCard};
@@ -41,25 +41,13 @@ struct Search {
 }
 
 /// Whom this node searches for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Searches {
     peers: BTreeMap<PeerKey, Search>,
     begins: Timers<PeerKey>,
-    under_way: BTreeSet<PeerKey>,
+    /// Those under way.
     ends: Timers<PeerKey>,
     stats: SearchStats,
-}
-
-impl Default for Searches {
-    fn default() -> Self {
-        Self {
-            peers: BTreeMap::new(),
-            begins: Timers::new(),
-            under_way: BTreeSet::new(),
-            ends: Timers::new(),
-            stats: SearchStats::default(),
-        }
-    }
 }
 
 impl Searches {
@@ -73,19 +61,14 @@ impl Searches {
     }
 
     fn has_room(&self) -> bool {
-        self.under_way.len() < MAX_UNDER_WAY
-    }
-
-    fn end(&mut self, peer: &PeerKey) {
-        self.under_way.remove(peer);
-        self.ends.set(peer, None);
+        self.ends.len() < MAX_UNDER_WAY
     }
 }
 
 impl<S: Sealer> Engine<S> {
     /// Something waits for a peer, and what led to it may be gone.
     pub(super) fn seek(&mut self, now: Moment, peer: PeerKey) {
-        if self.is_sought(&peer) && self.links.addresses_of(&peer) == 0 {
+        if self.is_sought(&peer) && !self.links.has_addresses(&peer) {
             self.seek_after(now, peer, Duration::ZERO);
         }
     }
@@ -124,22 +107,20 @@ impl<S: Sealer> Engine<S> {
     fn forget_search(&mut self, peer: &PeerKey) {
         self.searches.peers.remove(peer);
         self.searches.begins.set(peer, None);
-        self.searches.end(peer);
+        self.searches.ends.set(peer, None);
     }
 
     /// The network has changed, or there is somebody to ask again: what was not found may be found now.
     pub(super) fn seek_anew(&mut self, now: Moment) {
-        let Searches { peers, begins, under_way, .. } = &mut self.searches;
-        for (peer, search) in peers.iter_mut().filter(|(peer, _)| !under_way.contains(*peer)) {
+        let Searches { peers, begins, ends, .. } = &mut self.searches;
+        for (peer, search) in peers.iter_mut().filter(|(peer, _)| !ends.contains(peer)) {
             search.pause = FIRST_PAUSE;
             begins.set_at_latest(peer, now.mono);
         }
     }
 
     pub(super) fn searches_due(&mut self, now: Moment) {
-        while let Some(peer) = self.searches.ends.pop(now.mono) {
-            self.searches.end(&peer);
-        }
+        while self.searches.ends.pop(now.mono).is_some() {}
         while self.searches.has_room()
             && let Some(peer) = self.searches.begins.pop(now.mono)
         {
@@ -157,14 +138,13 @@ impl<S: Sealer> Engine<S> {
         let pause = search.pause;
         *search = Search { pause: (pause * 2).min(LONGEST_PAUSE), cards: MAX_CARDS };
         searches.stats.begun += 1;
-        searches.under_way.insert(peer);
         searches.begins.set(&peer, Some(now.mono + pause));
         searches.ends.set(&peer, Some(now.mono + SEARCH_TIME));
         self.gate.pass(Output::FindPeer { peer });
     }
 
     pub(super) fn on_search_ended(&mut self, now: Moment, peer: &PeerKey) {
-        self.searches.end(peer);
+        self.searches.ends.set(peer, None);
         self.searches_due(now);
     }
 

@@ -77,11 +77,6 @@ struct Pause {
 }
 
 impl Ways {
-    /// Whether routing knows a way to a peer, be it over a link that does not answer at the moment.
-    pub(super) fn is_routed(&self, peer: &PeerKey) -> bool {
-        self.routed.contains_key(peer)
-    }
-
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.roads.values().filter_map(|road| road.look_again).min()
     }

@@ -117,9 +117,9 @@ impl State {
         added
     }
 
-    /// How many addresses of a peer may be dialled.
-    pub(crate) fn addresses_of(&self, peer: &PeerKey) -> usize {
-        self.to_dial(&Target::Peer(*peer), None).len()
+    /// Whether an address of a peer is known that may be dialled.
+    pub(crate) fn has_addresses(&self, peer: &PeerKey) -> bool {
+        !self.to_dial(&Target::Peer(*peer), None).is_empty()
     }
 
     /// Whether addresses that nobody named are dialled.

@@ -158,27 +158,21 @@ impl Receipt {
     }
 
     fn from_proto(receipt: &proto::Receipt) -> Option<Self> {
+        let routes = Some(receipt.recorded.iter()).filter(|routes| routes.len() <= MAX_RECORDED)?;
         let set = |list: &[u64], base| IntervalSet::from_wire(list, base, MAX_FLOW_INTERVALS).ok();
         let (from, to) = (receipt.acknowledged_from, receipt.acknowledged_to);
         let (delivered, void) = (set(&receipt.delivered, receipt.floor)?, set(&receipt.void, receipt.floor)?);
-        let recorded = receipt
-            .recorded
-            .iter()
-            .map(|route| RecordedRoute::from_proto(route, receipt.floor))
-            .collect::<Option<Vec<_>>>()?;
         // Two sets, one bound.
-        (recorded.len() <= MAX_RECORDED && delivered.intervals() + void.intervals() <= MAX_FLOW_INTERVALS).then_some(
-            Self {
-                flow: FlowId(array(&receipt.flow)?),
-                incarnation: receipt.incarnation,
-                floor: receipt.floor,
-                delivered,
-                void,
-                acknowledged_range: (from <= to).then_some((from, to)),
-                unacknowledged: set(&receipt.unacknowledged, from)?,
-                recorded,
-            },
-        )
+        (delivered.intervals() + void.intervals() <= MAX_FLOW_INTERVALS).then_some(Self {
+            flow: FlowId(array(&receipt.flow)?),
+            incarnation: receipt.incarnation,
+            floor: receipt.floor,
+            delivered,
+            void,
+            acknowledged_range: (from <= to).then_some((from, to)),
+            unacknowledged: set(&receipt.unacknowledged, from)?,
+            recorded: routes.map(|route| RecordedRoute::from_proto(route, receipt.floor)).collect::<Option<_>>()?,
+        })
     }
 }
 

@@ -4,7 +4,6 @@
 //! With limits for all together only, honest newcomers got 1 of 24 places while one host kept handshakes half open,
 //! and waited 16 s while one host kept every connection. Nothing here looks at connections that this node dials.
 
-pub(super) mod bucket;
 mod place;
 mod strikes;
 
@@ -21,7 +20,7 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-use bucket::{Buckets, Rate};
+use super::bucket::{Buckets, Rate};
 use place::Place;
 use strikes::Strikes;
 

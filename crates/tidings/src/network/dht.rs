@@ -32,7 +32,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tidings_crypto::PeerKey;
 
-use super::arrivals::bucket::{Buckets, Rate};
+use super::bucket::{Buckets, Rate};
 use super::{ip_of, peer_key};
 use crate::config::Switch;
 use crate::status::DhtFigures;
