@@ -8,6 +8,7 @@
 mod apply;
 mod ballast;
 mod codec;
+mod exit;
 mod home;
 mod load;
 mod private;

@@ -9,6 +9,7 @@ use tidings_core::time::{Age, Wall};
 
 use crate::apply::{flow_key, flow_of};
 use crate::codec::{Reader, array};
+use crate::exit;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -18,6 +19,7 @@ impl Store {
     ///
     /// [`StoreError`] if the database cannot be read.
     pub fn load(&self, query: &Query) -> Result<Loaded, StoreError> {
+        let _inside = exit::inside();
         match query {
             Query::OutMessages { flow, from, max_bytes } => self.out_messages(*flow, *from, *max_bytes),
             Query::OutParcels(parcels) => self.out_parcels(parcels),

@@ -13,6 +13,7 @@ use tidings_crypto::PeerKey;
 
 use crate::apply::{event_at, event_row, flow_key, flow_of};
 use crate::codec::{Reader, Unreadable, array, path_of, peer};
+use crate::exit;
 use crate::snapshot::{blob, class, number, out_flow, route};
 use crate::store::{Store, StoreError};
 
@@ -162,6 +163,7 @@ impl Store {
         max_bytes: u64,
         kind: Option<&str>,
     ) -> Result<Vec<InboxMessage>, StoreError> {
+        let _inside = exit::inside();
         let place = after.map_or(-1, event_row);
         let mut statement = self.connection.prepare_cached(
             "SELECT inbox.row, sender, flow, class, received, hops, messages, inbox_consumed.seqs, path
@@ -226,6 +228,7 @@ impl Store {
     ///
     /// [`StoreError`] if the database cannot be read.
     pub fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        let _inside = exit::inside();
         let Some(flow) = self.flow_record(id.flow)? else { return Ok(None) };
         let mut statement = self.connection.prepare_cached(
             "SELECT first, accepted, messages FROM out_batch WHERE flow = ?1 AND first <= ?2
@@ -255,6 +258,7 @@ impl Store {
     ///
     /// [`StoreError`] if the database cannot be read.
     pub fn arrival(&self, id: MessageId) -> Result<Option<Arrival>, StoreError> {
+        let _inside = exit::inside();
         let mut statement = self.connection.prepare_cached(
             "SELECT sender, received, hops, path, messages, inbox_consumed.seqs
              FROM inbox LEFT JOIN inbox_consumed USING (row) WHERE flow = ?1 AND first <= ?2 AND last >= ?2",
@@ -295,6 +299,7 @@ impl Store {
         after: Option<Place>,
         limit: usize,
     ) -> Result<MessagePage, StoreError> {
+        let _inside = exit::inside();
         let mut statement = self.connection.prepare_cached(
             "SELECT out_batch.row, flow, first, accepted, messages, peer FROM out_batch JOIN out_flow USING (flow)
              WHERE out_batch.row <= ?1 AND (?2 IS NULL OR peer = ?2) ORDER BY out_batch.row DESC",
@@ -331,6 +336,7 @@ impl Store {
     ///
     /// [`StoreError`] if the database cannot be read.
     pub fn changes(&self, after: At, limit: usize) -> Result<ChangePage, StoreError> {
+        let _inside = exit::inside();
         let mut statement = self.connection.prepare_cached(
             "SELECT row, flow, peer, seqs, change, wall FROM changed WHERE row > ?1 ORDER BY row LIMIT ?2",
         )?;

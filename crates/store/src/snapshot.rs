@@ -14,6 +14,7 @@ use tidings_crypto::SessionId;
 
 use crate::apply::flow_of;
 use crate::codec::{Reader, Unreadable, array, path_of, peer};
+use crate::exit;
 use crate::store::{Store, StoreError};
 
 /// The newest recorded routes of received messages, newest first.
@@ -29,6 +30,7 @@ impl Store {
     ///
     /// [`StoreError`] if the database cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let _inside = exit::inside();
         let mut snapshot = Snapshot::default();
         self.read_meta(&mut snapshot)?;
         snapshot.cards = self.rows("SELECT peer, card FROM card", |row| Ok((peer(&blob(row, 0)?)?, bytes(row, 1)?)))?;

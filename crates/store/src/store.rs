@@ -8,13 +8,38 @@ use tidings_core::record::Record;
 use crate::ballast::Ballast;
 use crate::codec::Unreadable;
 use crate::home::Key;
-use crate::{apply, private, room, schema};
+use crate::{apply, exit, private, room, schema};
 
-/// One encrypted database, with its only connection.
+/// One encrypted database, with its only connection. Each public function is [`inside`](exit::inside) while it runs.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Held,
     path: PathBuf,
+}
+
+/// A connection that is closed inside as well.
+#[derive(Debug)]
+pub(crate) struct Held(Option<Connection>);
+
+impl std::ops::Deref for Held {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0.as_ref().expect("it is taken only by drop")
+    }
+}
+
+impl std::ops::DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.0.as_mut().expect("it is taken only by drop")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _inside = exit::inside();
+        drop(self.0.take());
+    }
 }
 
 /// Why a database cannot be opened.
@@ -121,6 +146,8 @@ impl Store {
     ///
     /// [`OpenError`]; each says what to do.
     pub fn open(path: &Path, key: &Key) -> Result<Self, OpenError> {
+        exit::initialise();
+        let _inside = exit::inside();
         match Self::open_as_it_is(path, key) {
             Err(error) if error.is_full() && Ballast::beside(path).release() => Self::open_as_it_is(path, key),
             opened => opened,
@@ -148,20 +175,18 @@ impl Store {
             .and_then(|dir| dir.canonicalize().ok())
             .and_then(|dir| Some(dir.join(path.file_name()?)))
             .unwrap_or_else(|| path.to_owned());
-        initialise();
         // SQLite would let others read it, and gives the log the permissions that it finds here.
         private::create(&real).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        let connection = Connection::open_with_flags(real, flags).map_err(failed)?;
+        let mut connection = Connection::open_with_flags(real, flags).map_err(failed)?;
         configure(&connection, key).map_err(failed)?;
-        let mut store = Self { connection, path: path.to_owned() };
-        store.migrate().map_err(failed)?.map_or(Ok(()), |got| Err(OpenError::Newer { path: path.to_owned(), got }))?;
-        store.truncate_log().map_err(failed)?;
-        let cipher: String =
-            store.connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).unwrap_or_default();
+        let later = migrate(&mut connection).map_err(failed)?;
+        later.map_or(Ok(()), |got| Err(OpenError::Newer { path: path.to_owned(), got }))?;
+        truncate_log(&connection).map_err(failed)?;
+        let cipher: String = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).unwrap_or_default();
         if cipher.is_empty() || begins_as_plain(path) {
             return Err(OpenError::NotEncrypted { path: path.to_owned() });
         }
-        Ok(store)
+        Ok(Self { connection: Held(Some(connection)), path: path.to_owned() })
     }
 
     /// Where it is.
@@ -175,6 +200,7 @@ impl Store {
     ///
     /// [`StoreError`]; after [`StoreError::Full`] nothing was changed.
     pub fn apply(&mut self, batches: &[Vec<Record>]) -> Result<(), StoreError> {
+        let _inside = exit::inside();
         match self.commit(batches) {
             Err(StoreError::Sqlite(source)) if room::is_lacking(&source, &self.path) => Err(StoreError::Full),
             applied => applied,
@@ -198,6 +224,7 @@ impl Store {
     ///
     /// What was found, as SQLite says it.
     pub fn check(&self) -> Result<(), String> {
+        let _inside = exit::inside();
         let verdict: Result<String, _> = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
         match verdict {
             Ok(verdict) if verdict == "ok" => Ok(()),
@@ -205,30 +232,30 @@ impl Store {
             Err(error) => Err(error.to_string()),
         }
     }
+}
 
-    /// Brings the whole write-ahead log into the database, or fails.
-    fn truncate_log(&self) -> rusqlite::Result<()> {
-        let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy {
-            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
-        } else {
-            Ok(())
-        }
+/// Brings the whole write-ahead log into the database, or fails.
+fn truncate_log(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
+    } else {
+        Ok(())
     }
+}
 
-    /// Brings the schema up to date; `Some(version)` if it is a later one.
-    fn migrate(&mut self) -> rusqlite::Result<Option<i64>> {
-        let version: i64 = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match version {
-            0 => {
-                let transaction = self.connection.transaction()?;
-                create(&transaction)?;
-                transaction.commit()?;
-                Ok(None)
-            }
-            schema::VERSION => Ok(None),
-            later => Ok(Some(later)),
+/// Brings the schema up to date; `Some(version)` if it is a later one.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<Option<i64>> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version {
+        0 => {
+            let transaction = connection.transaction()?;
+            create(&transaction)?;
+            transaction.commit()?;
+            Ok(None)
         }
+        schema::VERSION => Ok(None),
+        later => Ok(Some(later)),
     }
 }
 
@@ -237,13 +264,6 @@ impl Store {
 pub(crate) fn broken() -> StoreError {
     let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
     StoreError::Sqlite(rusqlite::Error::SqliteFailure(error, None))
-}
-
-/// Lets one thread initialise the library: a second one could ask for encryption before it is registered.
-fn initialise() {
-    static DONE: std::sync::Once = std::sync::Once::new();
-    // If this fails, so does the opening that follows, which says why.
-    DONE.call_once(|| drop(Connection::open_in_memory()));
 }
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {

@@ -5,7 +5,7 @@
 //! because no setting makes the allocator do it. Allocators of other systems give back by themselves.
 //!
 //! ```
-//! let mut heap = tidings_heap::Heap::default();
+//! let mut heap = tidings_process::Heap::default();
 //! // Every few seconds:
 //! heap.tend();
 //! ```
