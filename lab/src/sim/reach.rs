@@ -124,7 +124,7 @@ impl<S: LabSealer> World<S> {
     /// Looks whether the network is whole, if that is not known and enough time has passed.
     pub(super) fn look(&mut self) {
         self.reach.begin_quiet(self.now, self.tally.routing_bytes);
-        if self.reach.whole.is_some() && !self.reach.open.contains(&true) || self.now < self.reach.look_at {
+        if self.now < self.reach.look_at || self.reach.whole.is_some() && !self.reach.open.contains(&true) {
             return;
         }
         self.reach.look_at = self.now + (self.nodes.len() as u64 * 50).clamp(1_000, 100_000);
