@@ -15,6 +15,8 @@ use crate::time::Instant;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// How long it is remembered that rounds were in vain, when there is no reason for another.
+const MEMORY: Duration = LONGEST_PAUSE;
 /// How long a peer whose link just ended is dialled again and again.
 const QUICK_TIME: Duration = Duration::from_mins(1);
 /// How often, at least; up to a quarter is added.
@@ -83,6 +85,8 @@ pub(super) struct Plan {
     quick_until: Option<Instant>,
     last_round: Option<Instant>,
     under_way: usize,
+    /// When it is forgotten, if there is no reason to dial by then.
+    forget_at: Option<Instant>,
 }
 
 /// All plans and dials.
@@ -153,7 +157,22 @@ impl Plan {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        [self.next_round, self.next_address].into_iter().flatten().min()
+        [self.next_round, self.next_address, self.forget_at].into_iter().flatten().min()
+    }
+
+    /// Something waits for the peer: a round begins once the pause after the last one is over. Where messages go by
+    /// routes, something waits again and again for a peer that no dial reaches.
+    pub(super) fn on_wanted(&mut self, now: Instant) {
+        self.next_round = Some(self.next_round.map_or(now, |pause_ends| pause_ends.max(now)));
+    }
+
+    /// Whether there is nothing left to do and to remember: no reason to dial, and no round in vain of late.
+    pub(super) fn is_over(&mut self, now: Instant) -> bool {
+        if self.is_needed() {
+            self.forget_at = None;
+            return false;
+        }
+        self.failures == 0 || *self.forget_at.get_or_insert(now + MEMORY) <= now
     }
 
     /// Starts at once.

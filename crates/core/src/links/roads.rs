@@ -28,18 +28,19 @@ impl State {
             return;
         }
         let now = self.now;
+        let upgrade = self.is_up(&peer).then(|| self.upgrade(&target));
         let Ok(plan) = self.dialling.plan(&target) else {
             self.stats.table_full += 1;
             return;
         };
         let before = plan.reasons.wanted;
         plan.reasons.wanted = wanted;
-        if wanted && !before {
-            plan.hurry(now);
+        match upgrade {
+            None if wanted && !before => plan.on_wanted(now),
+            Some(upgrade) if plan.next_round.is_none() => plan.on_up(now, upgrade, &mut self.rng),
+            None | Some(_) => {}
         }
-        if !plan.is_needed() {
-            self.dialling.plans.remove(&target);
-        }
+        self.forget_if_over(&target);
         self.arm(&target);
     }
 
@@ -165,6 +166,13 @@ impl State {
         self.timers.set(&Timer::Target(target.clone()), due);
     }
 
+    fn forget_if_over(&mut self, target: &Target) {
+        let now = self.now;
+        if self.dialling.plans.get_mut(target).is_some_and(|plan| plan.is_over(now)) {
+            self.dialling.plans.remove(target);
+        }
+    }
+
     /// Whether there is a link to the target.
     fn is_reached(&self, target: &Target) -> bool {
         let peer = match target {
@@ -178,6 +186,7 @@ impl State {
         if self.mode == Mode::Running {
             self.begin_round_if_due(target);
             self.dial_next(target);
+            self.forget_if_over(target);
             self.arm(target);
         }
     }

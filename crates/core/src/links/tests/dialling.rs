@@ -103,6 +103,45 @@ fn a_wanted_peer_is_dialled_ever_more_rarely_and_never_given_up() {
 }
 
 #[test]
+fn a_peer_that_is_wanted_again_and_again_is_dialled_no_more_often() {
+    let mut net = Net::new(2);
+    net.reach.insert(tcp(1), Reach::Fails);
+    net.tell(0, 1, &[tcp(1)], Source::Card);
+    // As it is for a peer to whom a message goes by a route every 50 ms.
+    let unwanted = Event::Wanted { peer: net.nodes[1].key, wanted: false };
+    for _ in 0..20 * 60 * 20 {
+        net.want(0, 1);
+        net.run(Duration::from_millis(30));
+        net.input(0, unwanted.clone());
+        net.run(Duration::from_millis(20));
+    }
+    let begun = dials(&net, 0).len();
+    assert!((8..16).contains(&begun), "{begun} in 20 minutes");
+    // After a while without it begins anew, and at once.
+    net.run(Duration::from_mins(6));
+    assert_eq!(dials(&net, 0).len(), begun);
+    net.want(0, 1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(dials(&net, 0).len(), begun + 2, "at once, and after the first pause");
+}
+
+#[test]
+fn a_message_over_a_worse_link_is_no_reason_to_try_quic_at_once() {
+    let mut net = Net::new(2);
+    net.reach.insert(quic(1), Reach::Fails);
+    net.tell(0, 1, &[tcp(1), quic(1)], Source::Lan);
+    net.until(SOON, Net::both_up);
+    let begun = dials(&net, 0).len();
+    for _ in 0..100 {
+        net.want(0, 1);
+        net.run(Duration::from_millis(50));
+        net.input(0, Event::Wanted { peer: net.nodes[1].key, wanted: false });
+        net.run(Duration::from_millis(50));
+    }
+    assert_eq!(dials(&net, 0).len(), begun);
+}
+
+#[test]
 fn a_network_change_ends_the_pause() {
     let mut net = Net::new(2);
     net.reach.insert(tcp(1), Reach::Fails);
