@@ -25,10 +25,17 @@ pub(super) struct Liveness {
     heard: Instant,
     /// Since when the link owes us something: a `Got` or the answer to a probe.
     waiting_since: Option<Instant>,
-    /// When the link last fell silent for longer than it should have, and whether a round trip that spans this has
-    /// been counted.
-    silence: Option<(Instant, Counted)>,
+    /// The last time that the link was silent for longer than it should have been.
+    outage: Option<Outage>,
     stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outage {
+    /// When something was heard again.
+    heard: Option<Instant>,
+    /// Whether a round trip that began before that has been counted.
+    counted: Counted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +84,7 @@ impl Liveness {
             smallest: None,
             heard: now,
             waiting_since: None,
-            silence: None,
+            outage: None,
             stage: Stage::Heard,
         }
     }
@@ -104,15 +111,15 @@ impl Liveness {
         self.guessed = round_trip;
     }
 
-    /// Takes a measured round trip: RFC 6298's smoothing, a sample counts one eighth. One during which the link fell
-    /// silent may measure an outage: the first of an outage counts at most twice the smoothed value, so that a link
+    /// Takes a measured round trip: RFC 6298's smoothing, a sample counts one eighth. One that began before the link was
+    /// heard again may measure an outage: the first of an outage counts at most twice the smoothed value, so that a link
     /// that has become slow is still followed, and the others not at all.
     pub(super) fn measured(&mut self, now: Instant, sample: Duration) {
         let mut sample = sample.max(Duration::from_micros(1));
-        if let (Some((silent_at, counted)), Some(smoothed)) = (&mut self.silence, self.smoothed)
-            && now.since(*silent_at) <= sample
+        if let (Some(outage), Some(smoothed)) = (&mut self.outage, self.smoothed)
+            && outage.heard.is_none_or(|heard| now.since(heard) <= sample)
         {
-            if std::mem::replace(counted, Counted::Yes) == Counted::Yes {
+            if std::mem::replace(&mut outage.counted, Counted::Yes) == Counted::Yes {
                 return;
             }
             sample = sample.min(smoothed * 2);
@@ -125,6 +132,9 @@ impl Liveness {
     pub(super) fn on_heard(&mut self, now: Instant, still_owed: bool) -> bool {
         let was_suspect = self.is_suspect();
         self.heard = now;
+        if let Some(outage) = &mut self.outage {
+            outage.heard.get_or_insert(now);
+        }
         self.stage = Stage::Heard;
         self.waiting_since = still_owed.then_some(now);
         was_suspect
@@ -167,7 +177,7 @@ impl Liveness {
             Stage::Heard => {
                 self.stage = Stage::Probing { probes: 1, since: now, late: Late::Never };
                 if self.waiting_since.is_some() {
-                    self.silence = Some((now, Counted::No));
+                    self.outage = Some(Outage { heard: None, counted: Counted::No });
                 }
                 Some(Silence::Probe)
             }
@@ -178,7 +188,7 @@ impl Liveness {
             }
             Stage::Probing { probes, .. } if probes < PROBES => {
                 self.stage = Stage::Probing { probes: probes + 1, since: now, late: Late::Never };
-                self.silence = Some((now, Counted::No));
+                self.outage = Some(Outage { heard: None, counted: Counted::No });
                 Some(Silence::Probe)
             }
             Stage::Probing { .. } => {

@@ -148,6 +148,31 @@ fn a_slow_road_is_given_its_time() {
 }
 
 #[test]
+fn what_was_asked_during_an_outage_measures_it_too() {
+    let millis = Duration::from_millis;
+    let mut now = Instant(0);
+    let mut liveness = Liveness::new(now, millis(60_000));
+    liveness.measured(now, millis(1));
+    liveness.on_owed(now);
+    let mut asked = vec![now];
+    // Four seconds of silence: three probes, then one a second.
+    while liveness.due() < Instant(0) + millis(4_000) {
+        now = liveness.due();
+        if liveness.on_time(now) == Some(Silence::Probe) {
+            asked.push(now);
+        }
+    }
+    now = Instant(0) + millis(4_000);
+    liveness.on_heard(now, false);
+    assert!(asked.len() > 6, "{asked:?}");
+    asked.iter().for_each(|asked| liveness.measured(now, now.since(*asked)));
+    assert!(liveness.round_trip().is_some_and(|smoothed| smoothed < millis(2)), "{:?}", liveness.round_trip());
+    // What is asked from then on counts.
+    (0..8).for_each(|_| liveness.measured(now + millis(40), millis(39)));
+    assert!(liveness.round_trip().is_some_and(|smoothed| smoothed > millis(20)), "{:?}", liveness.round_trip());
+}
+
+#[test]
 fn an_outage_is_not_taken_for_a_round_trip() {
     let millis = Duration::from_millis;
     let mut now = Instant(0);
