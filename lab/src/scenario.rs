@@ -12,6 +12,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 
 pub(crate) use self::load::load;
@@ -362,6 +364,8 @@ pub(crate) struct SimOnly {
     /// Which sealer runs; the real one in one of twenty seeds.
     #[serde(default)]
     pub(crate) sealer: SealerChoice,
+    /// Where seeds are shared out among scenarios, this one has a share in one of so many rounds.
+    pub(crate) rare: Option<NonZeroU64>,
     #[serde(default)]
     pub(crate) expect: SimExpect,
 }

@@ -34,8 +34,10 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     steps.push("lints", if_component("clippy", || cargo(root, &lints))?);
     // Among them: the layers, generated code, openapi.json, the fuzz corpora, the examples in the docs.
     steps.push("tests", cargo(root, &["test", "--release", "--workspace", "--no-fail-fast"])?);
-    steps.push("planted bugs apply", lab(root, &["planted", "--check"])?);
+    steps.push("simulator", lab(root, &["sim", "--seeds", "300", "--first", "1"])?);
+    steps.push("planted bugs apply, and eight are caught", lab(root, &["planted", "--rotate", "8"])?);
     steps.push("network namespaces", namespaces(root, "1", "1")?);
+    steps.push("two nodes over a link that loses", network(root, &["lab/scenarios/two-lossy.toml"])?);
     steps.push("crash points of the store", failpoints(root)?);
     steps.push("licences, bans and sources", deny(root)?);
     steps.push("advisories", advisories(root)?);

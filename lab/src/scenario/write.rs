@@ -124,6 +124,7 @@ impl Scenario {
                 SealerChoice::Real => Some(quoted("real")),
             },
         );
+        table.key("rare", self.sim.rare.map(|rounds| rounds.to_string()));
         let expect = &self.sim.expect;
         if *expect != SimExpect::default() {
             table.open("[sim.expect]");

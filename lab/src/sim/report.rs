@@ -86,11 +86,8 @@ impl Sim {
             let [scenario] = scenarios.as_slice() else { bail!("--seed needs exactly one scenario") };
             return self.explain(scenario, seed);
         }
-        let work: Vec<_> = (0..self.seeds)
-            .map(|number| {
-                (scenarios[usize::try_from(number).unwrap_or(0) % scenarios.len()].clone(), self.first + number)
-            })
-            .collect();
+        let seeds = self.first..self.first + self.seeds;
+        let work: Vec<_> = in_turn(&scenarios).zip(seeds).collect();
         let began = Instant::now();
         let summary = self.run_all(&work);
         summary.print(began.elapsed());
@@ -169,6 +166,15 @@ pub(crate) fn scenarios(named: &[PathBuf]) -> anyhow::Result<Vec<Arc<Scenario>>>
     }
     let scenarios = files.iter().map(|file| scenario::load(file).map(Arc::new));
     Ok(scenarios.collect::<Result<_, _>>()?)
+}
+
+/// Whose turn it is, round after round; there is at least one scenario.
+fn in_turn(scenarios: &[Arc<Scenario>]) -> impl Iterator<Item = Arc<Scenario>> {
+    (1..).flat_map(|round: u64| {
+        let has_turn =
+            move |scenario: &&Arc<Scenario>| scenario.sim.rare.is_none_or(|rounds| round.is_multiple_of(rounds.get()));
+        scenarios.iter().filter(has_turn).cloned()
+    })
 }
 
 /// Runs so many seeds of a scenario, and tells what was violated.
@@ -389,5 +395,26 @@ impl Tally {
         self.given_back += other.given_back;
         self.frames_dropped += other.frames_dropped;
         self.searches += other.searches;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn a_rare_scenario_has_its_turn_in_the_last_of_so_many_rounds() {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios/two-slow.toml");
+        let scenario = |name: &str, rare| {
+            let mut scenario = scenario::load(&file).unwrap();
+            scenario.name = name.to_owned();
+            scenario.sim.rare = NonZeroU64::new(rare);
+            Arc::new(scenario)
+        };
+        let all = [scenario("a", 0), scenario("b", 3), scenario("c", 0)];
+        let names: String = in_turn(&all).take(16).map(|scenario| scenario.name.clone()).collect();
+        assert_eq!(names, "acacabcacacabcac");
     }
 }
