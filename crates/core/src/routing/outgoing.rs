@@ -226,7 +226,8 @@ impl State {
 
     pub(super) fn send_announcement(&mut self, link: LinkId, hash: &AnnouncementHash) {
         let own = self.own.bytes(hash);
-        let Some(bytes) = own.or_else(|| self.announcements.held.get(hash).map(|held| held.bytes.clone())) else {
+        let Some(bytes) = own.or_else(|| self.announcements.held.get(hash).map(|held| held.signed.bytes().clone()))
+        else {
             return;
         };
         self.stats.announcements_sent += 1;

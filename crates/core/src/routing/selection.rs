@@ -108,8 +108,8 @@ impl State {
         }
         let Some(held) = self.announcements.held.get(&hash) else { return };
         destination.told_version = Some(version);
-        let announcement = held.announcement.clone();
-        self.effect(Effect::Announced(Box::new(announcement)));
+        let announcement = held.signed.clone();
+        self.effect(Effect::Announced(announcement));
     }
 
     fn next_hop(&self, destination: &Destination, link: LinkId) -> Option<NextHop> {
@@ -178,7 +178,7 @@ impl State {
     pub(crate) fn announcement(&self, to: &RoutingId) -> Option<(&tidings_crypto::Announcement, Duration)> {
         let (_, hash) = self.sources.get(to)?.newest?;
         let held = self.announcements.held.get(&hash)?;
-        Some((&held.announcement, Duration::from_secs(u64::from(held.age_s(self.now)))))
+        Some((held.signed.announcement(), Duration::from_secs(u64::from(held.age_s(self.now)))))
     }
 
     /// Counts.
