@@ -26,8 +26,8 @@ pub(super) struct Destination {
     pub(super) told_version: Option<Version>,
     /// The announcements held of it, oldest first.
     pub(super) held: Vec<AnnouncementHash>,
-    /// Who waits for a newer announcement.
-    pub(super) request: Option<Request>,
+    /// Who waits for a newer announcement. Seldom anybody does.
+    pub(super) request: Option<Box<Request>>,
     pub(super) requests: Bucket,
     pub(super) renewals: Bucket,
     pub(super) switches: Bucket,
