@@ -195,9 +195,10 @@ impl Frame {
     pub fn encode(&self, want_got: bool, out: &mut BytesMut) -> usize {
         let start = out.len();
         // One allocation for all of it, or nearly so.
-        out.reserve(match self {
-            Self::Fragment(fragment) => Fragment::OVERHEAD[0] + fragment.bytes.len(),
-            _ => SMALL_FRAME_BYTES,
+        out.reserve(if let Self::Fragment(fragment) = self {
+            Fragment::OVERHEAD[0] + fragment.bytes.len()
+        } else {
+            SMALL_FRAME_BYTES
         });
         out.put_u16(0);
         out.put_u8(self.kind());
