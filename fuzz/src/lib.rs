@@ -83,7 +83,7 @@ pub fn frame(bytes: &[u8]) -> bool {
     let (first, second) = stream.split_at(usize::from(*cut).min(stream.len()));
     let mut decoder = FrameDecoder::default();
     for piece in [first, second] {
-        decoder.push(piece);
+        decoder.push(Bytes::copy_from_slice(piece));
         loop {
             match decoder.next_frame() {
                 Ok(Some((frame, length, want_got))) => {
@@ -91,7 +91,7 @@ pub fn frame(bytes: &[u8]) -> bool {
                     let written = frame.encode(want_got, &mut encoded);
                     assert!(length <= MAX_FRAME_BYTES && written <= MAX_FRAME_BYTES, "a frame is within its bound");
                     let mut again = FrameDecoder::default();
-                    again.push(&encoded);
+                    again.push(encoded.freeze());
                     assert_eq!(again.next_frame(), Ok(Some((frame, written, want_got))));
                 }
                 Ok(None) => break,

@@ -46,7 +46,9 @@ pub(crate) use self::dice::Purpose;
 pub(crate) use self::faults::Fault;
 #[cfg(feature = "net")]
 pub(crate) use self::faults::plan;
-pub(crate) use self::report::{Sim, Summary, quantiles, scenarios, swarm};
+#[cfg(feature = "net")]
+pub(crate) use self::report::quantiles;
+pub(crate) use self::report::{Sim, Summary, scenarios, swarm};
 pub(crate) use self::run::{How, planned, run};
 #[cfg(feature = "net")]
 pub(crate) use self::wire::Quality;

@@ -122,7 +122,7 @@ fn frame_encode(frames: Vec<Frame>, mut out: BytesMut) -> (Vec<Frame>, BytesMut)
 #[bench::fragments(encoded_frames(), Vec::with_capacity(FRAMES))]
 fn frame_decode(encoded: BytesMut, mut frames: Vec<Decoded>) -> Vec<Decoded> {
     let mut decoder = FrameDecoder::default();
-    decoder.push(black_box(&encoded));
+    decoder.push(black_box(encoded.freeze()));
     while let Some(frame) = decoder.next_frame().expect("they were encoded as frames") {
         frames.push(frame);
     }

@@ -211,6 +211,8 @@ pub(crate) struct State {
     incoming: incoming::Incoming,
     /// Peers with a link now.
     reachable: BTreeMap<PeerKey, Reach>,
+    /// Those of them that were `busy`: nothing goes to them before this.
+    pauses: BTreeMap<PeerKey, Instant>,
     expiry: outgoing::Expiry,
 }
 
@@ -219,8 +221,7 @@ pub(crate) struct State {
 struct Reach {
     /// Its card is missing: nothing can be sealed for it.
     no_card: bool,
-    /// After a `busy`, nothing goes to it before this.
-    paused_until: Option<Instant>,
+    /// How long nothing goes to it after the next `busy`.
     pause: Duration,
     /// After a `busy`, how many parcels may be on their way to it; one more with each receipt.
     room: Option<usize>,
@@ -257,6 +258,7 @@ impl State {
             quota: quota::Quota::restore(outgoing.bytes(), config.outbox_bytes),
             incoming: incoming::Incoming::restore(snapshot),
             reachable: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             expiry: outgoing::Expiry::new(snapshot.next_deadline),
             outgoing,
             config,
@@ -303,7 +305,7 @@ impl State {
     /// When to call [`Self::handle`] with [`Event::Tick`] at the latest.
     pub(crate) fn next_deadline(&self, instant_of: impl Fn(Age) -> Instant) -> Option<Instant> {
         let expiry = self.expiry.due().map(instant_of);
-        let pauses = self.reachable.values().filter_map(|reach| reach.paused_until).min();
+        let pauses = self.pauses.values().copied().min();
         [expiry, pauses, self.parcels.next_deadline(), self.outgoing.next_deadline()].into_iter().flatten().min()
     }
 
@@ -363,21 +365,13 @@ impl State {
 
     /// Whether something may be sealed for or sent to a peer now.
     fn can_send(&self, now: Instant, peer: &PeerKey) -> bool {
-        self.reachable.get(peer).is_some_and(|reach| reach.paused_until.is_none_or(|until| until <= now))
+        self.reachable.contains_key(peer) && self.pauses.get(peer).is_none_or(|until| *until <= now)
     }
 
     fn on_tick(&mut self, now: Moment) {
         self.expire_due(now);
-        let resumed: Vec<_> = self
-            .reachable
-            .iter_mut()
-            .filter(|(_, reach)| reach.paused_until.is_some_and(|until| until <= now.mono))
-            .map(|(peer, reach)| {
-                reach.paused_until = None;
-                *peer
-            })
-            .collect();
-        for peer in resumed {
+        let over = self.pauses.extract_if(.., |_, until| *until <= now.mono);
+        for peer in over.map(|(peer, _)| peer).collect::<Vec<_>>() {
             self.resend_idle(now, peer);
             self.pump(now, peer);
         }
@@ -397,6 +391,7 @@ impl State {
 
     fn on_unreachable(&mut self, peer: PeerKey) {
         self.reachable.remove(&peer);
+        self.pauses.remove(&peer);
         self.parcels.on_unreachable(&peer);
         self.outgoing.forget_loaded(&peer);
         self.outgoing.ends.end(&peer);

@@ -92,6 +92,7 @@ pub struct Engine<S: Sealer> {
     trust: trust::State,
 
     own_card_seq: u64,
+    own_card_expires_ms: u64,
     own_addresses: Vec<Address>,
     own_card_renewals: u32,
     contacts: BTreeMap<PeerKey, Contact>,
@@ -160,6 +161,7 @@ impl<S: Sealer> Engine<S> {
             delivery: delivery::State::new(config.delivery, own, boot, &snapshot, delivery_now, delivery_seed),
             trust: trust::State::default(),
             own_card_seq: snapshot.own_card.as_ref().map_or(0, |(seq, _)| *seq),
+            own_card_expires_ms: 0,
             own_addresses: Vec::new(),
             own_card_renewals: 0,
             contacts: snapshot.contacts.iter().map(|contact| (contact.peer, contact.clone())).collect(),

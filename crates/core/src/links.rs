@@ -6,7 +6,7 @@
 //! engine puts on a link leaves together.
 //!
 //! * `link`: one link, what it says and hears; made of `hello`, `liveness`, `window`, `queue`, `fragment`.
-//! * `neighbour`: the links of one peer; `rank` says which of two stays.
+//! * `table`: all of them; `neighbour`: the links of one peer; `rank` says which of two stays.
 //! * `dialling`, `book`: whom to dial, where; `roads` joins them to the links.
 //! * `admission`: what a peer may cost.
 
@@ -24,6 +24,7 @@ mod neighbour;
 mod queue;
 mod rank;
 mod roads;
+mod table;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -49,6 +50,7 @@ use book::Book;
 use dialling::{Dialling, Target};
 use link::Link;
 use neighbour::Neighbour;
+use table::Table;
 
 /// The links of one node.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub(crate) struct State {
     durable: BatchNo,
     /// The number of the last link this node dialled.
     last_number: u64,
-    links: BTreeMap<LinkId, Link>,
+    links: Table,
     neighbours: BTreeMap<PeerKey, Neighbour>,
     /// Which link a parcel waits on or crosses.
     tokens: BTreeMap<Token, LinkId>,
@@ -112,7 +114,7 @@ impl State {
             card_seq: 0,
             durable: BatchNo::default(),
             last_number: 0,
-            links: BTreeMap::new(),
+            links: Table::default(),
             neighbours: BTreeMap::new(),
             tokens: BTreeMap::new(),
             dialling: Dialling::default(),
@@ -135,7 +137,7 @@ impl State {
             Event::Durable(batch) => self.on_durable(batch),
             Event::Up { link, peer, kind, dial, address, batch } => self.on_up(link, peer, kind, dial, address, batch),
             Event::Down { link } => self.on_down(link),
-            Event::Bytes { link, bytes } => self.on_bytes(link, &bytes),
+            Event::Bytes { link, bytes } => self.on_bytes(link, bytes),
             Event::Writable { link, bytes } => self.on_writable(link, bytes),
             Event::DialFailed { dial, reason } => self.on_dial_failed(dial, reason),
             Event::Discovered { peer, addresses, source, age } => self.on_discovered(peer, addresses, source, age),

@@ -121,7 +121,8 @@ impl ModelStore {
     }
 }
 
-/// The tables.
+/// The tables. Large rows have places of their own: the nodes of a tree have room for eleven, and a simulation has
+/// thousands of stores with two or three rows each.
 #[derive(Clone, Debug, Default)]
 struct Tables {
     boot: u64,
@@ -136,13 +137,13 @@ struct Tables {
     invites: BTreeMap<[u8; 16], Invite>,
     book: BTreeMap<PeerKey, Vec<BookAddress>>,
 
-    out_flows: BTreeMap<FlowId, OutFlow>,
-    out_batches: BTreeMap<(FlowId, Seq), StoredBatch>,
+    out_flows: BTreeMap<FlowId, Box<OutFlow>>,
+    out_batches: BTreeMap<(FlowId, Seq), Box<StoredBatch>>,
     by_deadline: BTreeMap<ExpiryPlace, (FlowId, Seq)>,
     out_multipart: BTreeMap<(FlowId, Seq), u32>,
     out_retry: BTreeMap<(FlowId, Seq), MessageId>,
     out_streams: BTreeMap<(PeerKey, String, FlowId), Seq>,
-    out_parcels: BTreeMap<OutParcelNo, OutParcel>,
+    out_parcels: BTreeMap<OutParcelNo, Box<OutParcel>>,
     last_parcel: u64,
     idempotency: BTreeMap<[u8; 16], StoredAnswer>,
     /// By first seq: the last one, and how they ended.
@@ -152,8 +153,8 @@ struct Tables {
     /// Oldest first.
     routes: VecDeque<StoredRoute>,
 
-    in_flows: BTreeMap<(FlowId, PeerKey), InFlow>,
-    inbox: BTreeMap<At, InboxRow>,
+    in_flows: BTreeMap<(FlowId, PeerKey), Box<InFlow>>,
+    inbox: BTreeMap<At, Box<InboxRow>>,
     pended: BTreeMap<(FlowId, PeerKey, Seq), Pended>,
     next_row: u64,
 }

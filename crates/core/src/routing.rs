@@ -7,7 +7,7 @@
 //! engine persists, keeps what was said in an earlier life from being taken for news.
 //!
 //! * `feasibility`: the rule that keeps forwarding free of loops.
-//! * `destination`, `selection`: the routes to one node, and which is used.
+//! * `destination`, `offers`, `selection`: the routes to one node, and which is used.
 //! * `announcements`, `fetching`: announcements by hash, each fetched once.
 //! * `link`, `incoming`, `outgoing`, `digest`: what is heard and said on a link.
 //! * `requests`, `own`: how a destination is asked for a newer announcement, and how this node makes its own.
@@ -26,6 +26,7 @@ mod fetching;
 mod incoming;
 mod link;
 mod neighbour;
+mod offers;
 mod outgoing;
 mod own;
 mod requests;
@@ -141,7 +142,7 @@ impl State {
             Event::Facts(facts) => self.on_facts(facts),
             Event::Boot { boot } => self.on_boot(boot),
             Event::Signed(signed) => self.on_signed(&signed),
-            Event::Verified { hash, announcement } => self.on_verified(hash, announcement.map(|signed| *signed)),
+            Event::Verified { hash, announcement } => self.on_verified(hash, announcement),
             Event::Prefer { peer, preference } => self.on_prefer(&peer, preference),
             Event::Avoid { to, next, until } => {
                 if let Some(destination) = self.destinations.get_mut(&to) {

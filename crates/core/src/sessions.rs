@@ -448,7 +448,7 @@ impl<S: Sealer> State<S> {
             return Err(Unopened::Forged);
         }
         let card = match &inner.sender_card {
-            Some(bytes) => Some(SignedCard::verify(bytes).map_err(|_| Unopened::Forged)?),
+            Some(bytes) => Some(self.sealer.verify_card(bytes).ok_or(Unopened::Forged)?),
             None if fresh => return Err(Unopened::Forged),
             None => None,
         };

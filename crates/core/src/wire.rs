@@ -15,6 +15,7 @@ mod proto;
 mod routing;
 
 pub use control::{Control, FlowStatement, Receipt, RecordedRoute, decode_controls, encode_controls};
+pub(crate) use frame::Encoded;
 pub use frame::{Bye, Decoded, Fragment, Frame, FrameDecoder, FrameError, Hello, RefusedReason, frame_bytes};
 pub use invite::{InviteText, decode_introduction, encode_introduction};
 pub use parcel::{

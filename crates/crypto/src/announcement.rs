@@ -6,11 +6,14 @@ mod chain;
 mod proto;
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::identity::{IdentityKey, PeerKey, SignatureError, hex};
 
+use chain::Proven;
 pub use chain::{CHAIN_LENGTH, Chain, ChainValue};
 
 /// What announcement signatures are made for.
@@ -118,15 +121,39 @@ impl fmt::Debug for AnnouncementHash {
 
 /// An announcement whose signature holds.
 ///
-/// It can only be made by [`sign`](Self::sign) and [`verify`](Self::verify).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedAnnouncement {
+/// It can only be made by [`sign`](Self::sign) and [`verify`](Self::verify). Copies share what it says, and what was
+/// found out about its chain.
+#[derive(Clone)]
+pub struct SignedAnnouncement(Arc<Signed>);
+
+struct Signed {
     announcement: Announcement,
     hash: AnnouncementHash,
-    bytes: Vec<u8>,
+    bytes: Bytes,
+    proven: Mutex<Proven>,
+}
+
+impl PartialEq for SignedAnnouncement {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bytes == other.0.bytes
+    }
+}
+
+impl Eq for SignedAnnouncement {}
+
+impl fmt::Debug for SignedAnnouncement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signed { announcement, hash, .. } = &*self.0;
+        f.debug_struct("SignedAnnouncement").field("announcement", announcement).field("hash", hash).finish()
+    }
 }
 
 impl SignedAnnouncement {
+    fn new(announcement: Announcement, bytes: Bytes) -> Self {
+        let proven = Mutex::new(Proven::new(announcement.chain(), announcement.top));
+        Self(Arc::new(Signed { announcement, hash: AnnouncementHash::of(&bytes), bytes, proven }))
+    }
+
     /// Signs an announcement.
     ///
     /// # Errors
@@ -147,7 +174,7 @@ impl SignedAnnouncement {
         }
         .encode_to_vec();
         within("signed announcement", MAX_ANNOUNCEMENT_BYTES, bytes.len())?;
-        Ok(Self { announcement: announcement.clone(), hash: AnnouncementHash::of(&bytes), bytes })
+        Ok(Self::new(announcement.clone(), bytes.into()))
     }
 
     /// Reads a signed announcement and checks everything that needs no memory and no clock.
@@ -172,7 +199,7 @@ impl SignedAnnouncement {
         check(&contents)?;
         let announcement = decode(contents)?;
         announcement.peer.verify(DOMAIN, &signed.announcement, &signed.signature)?;
-        Ok(Self { announcement, hash: AnnouncementHash::of(bytes), bytes: bytes.to_vec() })
+        Ok(Self::new(announcement, Bytes::copy_from_slice(bytes)))
     }
 
     /// Reads whose announcement this claims to be, its boot and its seq, without checking the signature: enough to see
@@ -188,17 +215,22 @@ impl SignedAnnouncement {
 
     /// Returns what the announcement says.
     pub fn announcement(&self) -> &Announcement {
-        &self.announcement
+        &self.0.announcement
     }
 
     /// Returns the announcement's name.
     pub fn hash(&self) -> AnnouncementHash {
-        self.hash
+        self.0.hash
     }
 
     /// Returns the bytes that travel, exactly as they were received.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
+    }
+
+    /// Whether `value` stands in the announcement's chain at `cost`. What is known to be right shortens the way.
+    pub fn proves(&self, cost: u8, value: ChainValue) -> bool {
+        self.0.proven.lock().unwrap_or_else(PoisonError::into_inner).proves(cost, value)
     }
 }
 

@@ -7,6 +7,7 @@ mod olm;
 mod pickle;
 
 use crate::announcement::SignedAnnouncement;
+use crate::card::SignedCard;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -147,6 +148,11 @@ pub trait Sealer {
     /// checked.
     fn verify_announcement(&self, bytes: &[u8]) -> Option<SignedAnnouncement> {
         SignedAnnouncement::verify(bytes).ok()
+    }
+
+    /// Reads a card and checks its signatures; what was said of announcements holds here too.
+    fn verify_card(&self, bytes: &[u8]) -> Option<SignedCard> {
+        SignedCard::verify(bytes).ok()
     }
 }
 

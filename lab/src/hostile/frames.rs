@@ -69,6 +69,7 @@ fn noise() -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tidings_core::wire::FrameDecoder;
 
     use super::*;
@@ -76,7 +77,7 @@ mod tests {
     /// Whether everything that was written is read without an error.
     fn is_read(bytes: &[u8]) -> bool {
         let mut decoder = FrameDecoder::default();
-        decoder.push(bytes);
+        decoder.push(Bytes::copy_from_slice(bytes));
         loop {
             match decoder.next_frame() {
                 Ok(Some(_)) => {}

@@ -95,7 +95,7 @@ impl Hostile {
 /// The first whole parcel in what was written.
 fn parcel_in(bytes: &Bytes) -> Option<(Class, Bytes)> {
     let mut decoder = FrameDecoder::default();
-    decoder.push(bytes);
+    decoder.push(bytes.clone());
     while let Ok(Some((frame, ..))) = decoder.next_frame() {
         if let Frame::Fragment(Fragment { class, total: Some(total), bytes }) = frame
             && bytes.len() == total as usize

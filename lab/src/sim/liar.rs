@@ -20,7 +20,7 @@ impl Rumours {
     /// Takes what is of use in what somebody has written.
     pub(super) fn hear(&mut self, bytes: &Bytes, dice: &mut Dice) {
         let mut decoder = FrameDecoder::default();
-        decoder.push(bytes);
+        decoder.push(bytes.clone());
         while let Ok(Some((frame, ..))) = decoder.next_frame() {
             if let Frame::Routing(Routing::Updates { updates, .. }) = frame {
                 for update in updates.into_iter().filter(|update| update.named.is_some()) {

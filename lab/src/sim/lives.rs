@@ -70,6 +70,7 @@ impl<S: LabSealer> World<S> {
         if node.engine.take().is_none() {
             return;
         }
+        node.deadline = None;
         node.stash.clear();
         self.disturb(Disturbance::Loss);
         self.routes.forget(index);

@@ -2,6 +2,7 @@
 
 use tidings_core::ids::BatchNo;
 use tidings_core::model::ModelStore;
+use tidings_core::time::Instant;
 use tidings_core::{Config, Engine, Input};
 use tidings_crypto::{IdentityKey, LoadError, OlmSealer, PeerKey, Sealer};
 
@@ -71,6 +72,8 @@ pub(crate) struct Node<S: LabSealer> {
     pub(crate) disk: Disk,
     pub(crate) client: Client,
     pub(crate) dice: Dice,
+    /// What its engine waits for, by its own clock. Asked for once after each input: nothing else changes it.
+    pub(crate) deadline: Option<Instant>,
     /// When it will be ticked at the latest.
     pub(crate) armed: u64,
     /// How many faults keep it from running, and from moving.

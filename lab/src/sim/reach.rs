@@ -53,13 +53,37 @@ pub(super) struct Reach {
     lost: bool,
     /// Whether the network has been whole, or lost something before it was.
     formed: bool,
-    /// Which nodes reach one another over working links: the number of their part.
+    /// Which nodes reach one another over working links: the number of their part, and who is in it.
     parts: Vec<u32>,
+    members: Vec<Vec<usize>>,
     stale_parts: bool,
-    /// Destinations that have to be looked at.
+    /// Destinations that have to be looked at, and how many there are.
     open: Vec<bool>,
+    opened: usize,
+    leads: Marks,
     /// The one that was not reached when somebody looked last.
     missed: usize,
+}
+
+/// A set of nodes that costs nothing to empty: most are looked at for the few nodes of one part.
+#[derive(Debug)]
+struct Marks {
+    of: Vec<u64>,
+    round: u64,
+}
+
+impl Marks {
+    fn clear(&mut self) {
+        self.round += 1;
+    }
+
+    fn set(&mut self, node: usize) {
+        self.of[node] = self.round;
+    }
+
+    fn has(&self, node: usize) -> bool {
+        self.of[node] == self.round
+    }
 }
 
 /// What came or went.
@@ -80,15 +104,24 @@ impl Reach {
             lost: false,
             formed: false,
             parts: vec![0; nodes],
+            members: Vec::new(),
             stale_parts: true,
             open: vec![true; nodes],
+            opened: nodes,
+            leads: Marks { of: vec![0; nodes], round: 0 },
             missed: 0,
         }
     }
 
     /// The ways to a destination have changed.
     pub(super) fn mark(&mut self, to: usize) {
-        self.open[to] = true;
+        self.opened += usize::from(!std::mem::replace(&mut self.open[to], true));
+    }
+
+    /// All ways may have changed.
+    fn mark_all(&mut self) {
+        self.open.fill(true);
+        self.opened = self.open.len();
     }
 
     /// Forgets what was said so far, if from now on it is to be quiet.
@@ -118,13 +151,13 @@ impl<S: LabSealer> World<S> {
         self.reach.formed |= self.reach.lost;
         self.reach.disturbed_at = now;
         self.reach.stale_parts = true;
-        self.reach.open.fill(true);
+        self.reach.mark_all();
     }
 
     /// Looks whether the network is whole, if that is not known and enough time has passed.
     pub(super) fn look(&mut self) {
         self.reach.begin_quiet(self.now, self.tally.routing_bytes);
-        if self.now < self.reach.look_at || self.reach.whole.is_some() && !self.reach.open.contains(&true) {
+        if self.now < self.reach.look_at || self.reach.whole.is_some() && self.reach.opened == 0 {
             return;
         }
         self.reach.look_at = self.now + (self.nodes.len() as u64 * 50).clamp(1_000, 100_000);
@@ -142,6 +175,7 @@ impl<S: LabSealer> World<S> {
                     return self.on_missed();
                 }
                 self.reach.open[to] = false;
+                self.reach.opened -= 1;
             }
         }
         self.on_whole();
@@ -196,6 +230,8 @@ impl<S: LabSealer> World<S> {
     fn part(&mut self) {
         self.reach.stale_parts = false;
         self.reach.parts.fill(0);
+        // Who is in no part stands first.
+        self.reach.members = vec![Vec::new()];
         let mut parts = 0;
         for first in 0..self.nodes.len() {
             if self.reach.parts[first] != 0 || !self.nodes[first].is_running() || self.hostile[first].is_some() {
@@ -203,8 +239,9 @@ impl<S: LabSealer> World<S> {
             }
             parts += 1;
             self.reach.parts[first] = parts;
-            let mut open = vec![first];
+            let (mut open, mut members) = (vec![first], Vec::new());
             while let Some(at) = open.pop() {
+                members.push(at);
                 for (wire, end) in self.nodes[at].links.values() {
                     if let Some(next) = self.carries(*wire, *end)
                         && self.reach.parts[next] == 0
@@ -214,19 +251,27 @@ impl<S: LabSealer> World<S> {
                     }
                 }
             }
+            self.reach.members.push(members);
         }
     }
 
     /// Whether the next hops of all nodes of its part lead to a node.
-    fn is_reached(&self, to: usize) -> bool {
-        let part = self.reach.parts[to];
-        let mut leads = vec![false; self.nodes.len()];
-        leads[to] = true;
+    fn is_reached(&mut self, to: usize) -> bool {
+        let mut leads = std::mem::replace(&mut self.reach.leads, Marks { of: Vec::new(), round: 0 });
+        leads.clear();
+        leads.set(to);
+        let reached = self.all_lead(to, &mut leads);
+        self.reach.leads = leads;
+        reached
+    }
+
+    fn all_lead(&self, to: usize, leads: &mut Marks) -> bool {
+        let part = &self.reach.members[self.reach.parts[to] as usize];
         let mut way = Vec::new();
-        (0..self.nodes.len()).filter(|node| part != 0 && self.reach.parts[*node] == part).all(|node| {
-            let mut at = node;
+        part.iter().all(|node| {
+            let mut at = *node;
             way.clear();
-            while !leads[at] {
+            while !leads.has(at) {
                 way.push(at);
                 // A next hop that was avoided when it was told of is none that was noted.
                 let noted = self.routes.next(at, to);
@@ -236,7 +281,7 @@ impl<S: LabSealer> World<S> {
                     Some(_) | None => return false,
                 }
             }
-            way.iter().for_each(|at| leads[*at] = true);
+            way.iter().for_each(|at| leads.set(*at));
             true
         })
     }

@@ -14,8 +14,10 @@ use super::node::LabSealer;
 use super::world::World;
 use crate::checker::{MAX_VIOLATIONS, Rule, Violation};
 
-/// No next hop.
-const NOWHERE: u32 = u32::MAX;
+/// No next hop. Zero, so that a table for ten thousand nodes takes no memory where no route ever leads.
+const NOWHERE: u32 = 0;
+/// More links than any way has.
+const UNREACHED: u32 = u32::MAX;
 /// Up to so many nodes the second next hops are followed at each change too; with more at one of so many.
 const SECONDS_EVERY: u64 = 32;
 
@@ -25,7 +27,7 @@ pub(super) struct Routes {
     nodes: usize,
     by_key: HashMap<PeerKey, usize>,
     by_routing_id: HashMap<RoutingId, usize>,
-    /// By destination and node: the wire and the end that the best next hop is reached by.
+    /// By destination and node: the wire and the end that the best next hop is reached by, counted from 1.
     next: Vec<u32>,
     /// Next hops taken or changed.
     pub(super) installed: u64,
@@ -37,8 +39,9 @@ pub(super) struct Routes {
     /// When a next hop changed last.
     pub(super) changed_at: u64,
     pub(super) violations: Vec<Violation>,
-    /// By node: how many links its shortest ways to the others have, once somebody asks.
-    shortest: HashMap<usize, Vec<u32>>,
+    /// By node: how many links its shortest ways to the others have, once somebody asks. From the first one that it
+    /// reaches to the last: the nodes of an island follow one another.
+    shortest: HashMap<usize, (usize, Vec<u32>)>,
 }
 
 impl Routes {
@@ -65,18 +68,22 @@ impl Routes {
 
     /// The wire and the end by which a node reaches its next hop towards a destination.
     pub(super) fn next(&self, node: usize, to: usize) -> Option<(usize, usize)> {
-        let code = self.next[to * self.nodes + node];
-        (code != NOWHERE).then_some((code as usize / 2, code as usize % 2))
+        let code = (self.next[to * self.nodes + node] as usize).checked_sub(1)?;
+        Some((code / 2, code % 2))
     }
 
     fn set(&mut self, node: usize, to: usize, next: Option<(usize, usize)>) {
-        let code = next.and_then(|(wire, end)| u32::try_from(wire * 2 + end).ok());
+        let code = next.and_then(|(wire, end)| u32::try_from(wire * 2 + end + 1).ok());
         self.next[to * self.nodes + node] = code.unwrap_or(NOWHERE);
     }
 
     /// A node is gone, and with it all it knew.
     pub(super) fn forget(&mut self, node: usize) {
-        (0..self.nodes).for_each(|to| self.set(node, to, None));
+        for to in 0..self.nodes {
+            if self.next(node, to).is_some() {
+                self.set(node, to, None);
+            }
+        }
     }
 
     fn violate(&mut self, rule: Rule, at: u64, what: String) {
@@ -183,7 +190,10 @@ impl<S: LabSealer> World<S> {
             let shortest = self.shortest_from(from);
             self.routes.shortest.insert(from, shortest);
         }
-        let shortest = self.routes.shortest.get(&from).map_or(0, |shortest| shortest[index]);
+        let known = self.routes.shortest.get(&from);
+        let shortest = known.and_then(|(first, shortest)| shortest.get(index.checked_sub(*first)?).copied());
+        // Where no way leads, none is short enough.
+        let shortest = shortest.unwrap_or(UNREACHED);
         if hops < shortest {
             let what =
                 format!("node {index} is told that a message of node {from} crossed {hops} links, not {shortest}");
@@ -225,18 +235,21 @@ impl<S: LabSealer> World<S> {
         way.len() == hops as usize + 1 && way.windows(2).all(|pair| linked(pair[0], pair[1]))
     }
 
-    fn shortest_from(&self, from: usize) -> Vec<u32> {
-        let mut shortest = vec![u32::MAX; self.nodes.len()];
+    fn shortest_from(&self, from: usize) -> (usize, Vec<u32>) {
+        let mut shortest = vec![UNREACHED; self.nodes.len()];
         shortest[from] = 0;
         let mut open = VecDeque::from([from]);
         while let Some(at) = open.pop_front() {
             for next in self.nodes[at].roads.iter().flat_map(|road| self.roads[*road].ends) {
-                if shortest[next] == u32::MAX {
+                if shortest[next] == UNREACHED {
                     shortest[next] = shortest[at] + 1;
                     open.push_back(next);
                 }
             }
         }
-        shortest
+        let reached = |links: &u32| *links != UNREACHED;
+        let (first, last) = (shortest.iter().position(reached), shortest.iter().rposition(reached));
+        let (first, last) = (first.unwrap_or(from), last.unwrap_or(from));
+        (first, shortest[first..=last].to_vec())
     }
 }

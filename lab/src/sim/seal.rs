@@ -12,7 +12,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use tidings_crypto::{
     Beginning, LoadError, MAX_GAP, MAX_PLAINTEXT_BYTES, MAX_RECEIVING_CHAINS, MAX_SEALED_BYTES, MAX_SKIPPED_KEYS,
-    OpenError, RatchetKeys, SealError, Sealer, SessionId, SignedAnnouncement,
+    OpenError, RatchetKeys, SealError, Sealer, SessionId, SignedAnnouncement, SignedCard,
 };
 use zeroize::Zeroizing;
 
@@ -32,9 +32,10 @@ const HEADER_BYTES: usize = 44;
 const TAG_BYTES: usize = 32;
 
 thread_local! {
-    /// What each announcement of this seed came to, which runs in a thread of its own: every node reads it, one checks
-    /// its signature.
-    static CHECKED: RefCell<HashMap<[u8; 32], Option<SignedAnnouncement>>> = RefCell::default();
+    /// What each announcement and each card of this seed came to, which runs in a thread of its own: every node reads
+    /// it, one checks its signature.
+    static ANNOUNCEMENTS: RefCell<HashMap<[u8; 32], Option<SignedAnnouncement>>> = RefCell::default();
+    static CARDS: RefCell<HashMap<[u8; 32], Option<SignedCard>>> = RefCell::default();
 }
 
 /// The keys of a node.
@@ -347,8 +348,15 @@ impl Sealer for CheapSealer {
     }
 
     fn verify_announcement(&self, bytes: &[u8]) -> Option<SignedAnnouncement> {
-        CHECKED.with_borrow_mut(|checked| {
+        ANNOUNCEMENTS.with_borrow_mut(|checked| {
             let check = || SignedAnnouncement::verify(bytes).ok();
+            checked.entry(*blake3::hash(bytes).as_bytes()).or_insert_with(check).clone()
+        })
+    }
+
+    fn verify_card(&self, bytes: &[u8]) -> Option<SignedCard> {
+        CARDS.with_borrow_mut(|checked| {
+            let check = || SignedCard::verify(bytes).ok();
             checked.entry(*blake3::hash(bytes).as_bytes()).or_insert_with(check).clone()
         })
     }

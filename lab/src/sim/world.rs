@@ -227,6 +227,8 @@ impl<S: LabSealer> World<S> {
         while let Some(output) = self.nodes[index].engine.as_mut().and_then(Engine::poll_output) {
             self.obey(index, output);
         }
+        let node = &mut self.nodes[index];
+        node.deadline = node.engine.as_ref().and_then(Engine::next_deadline);
         self.arm(index);
     }
 
@@ -236,7 +238,7 @@ impl<S: LabSealer> World<S> {
         if node.freezes > 0 {
             return;
         }
-        let Some(deadline) = node.engine.as_ref().and_then(Engine::next_deadline) else { return };
+        let Some(deadline) = node.deadline else { return };
         let due = node.clock.time_of(deadline).max(self.now + 1);
         if due < node.armed {
             node.armed = due;
@@ -252,7 +254,7 @@ impl<S: LabSealer> World<S> {
         if node.armed <= self.now {
             node.armed = u64::MAX;
         }
-        let due = node.engine.as_ref().and_then(Engine::next_deadline).map(|deadline| node.clock.time_of(deadline));
+        let due = node.deadline.map(|deadline| node.clock.time_of(deadline));
         if node.freezes == 0 && due.is_some_and(|due| due <= self.now) {
             self.trace.note(self.now, index, Mark::Tick, 0, 0);
             self.input(index, Input::Tick);
@@ -340,6 +342,7 @@ fn new_node<S: LabSealer>(
         disk: Disk { commit: scenario.disk.commit.map_or(2_000, |commit| commit.micros()), ..Disk::default() },
         client,
         dice,
+        deadline: None,
         armed: u64::MAX,
         downs: 0,
         freezes: 0,

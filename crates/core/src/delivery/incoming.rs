@@ -71,6 +71,9 @@ impl Incoming {
     }
 
     pub(super) fn take_changed(&mut self) -> Vec<Record> {
+        if self.changed.is_empty() {
+            return Vec::new();
+        }
         let changed = std::mem::take(&mut self.changed);
         changed.iter().filter_map(|key| self.flows.get(key)).map(|flow| Record::InFlow(flow.clone())).collect()
     }
@@ -194,6 +197,9 @@ impl State {
 
     /// The receipts that are due, for peers with a link; the others ask again when they retry.
     pub(crate) fn take_receipts(&mut self) -> Vec<(PeerKey, Receipt)> {
+        if self.incoming.due.is_empty() {
+            return Vec::new();
+        }
         let due = std::mem::take(&mut self.incoming.due);
         due.into_iter()
             .filter(|(sender, _)| self.reachable.contains_key(sender))

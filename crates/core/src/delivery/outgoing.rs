@@ -413,6 +413,9 @@ impl Outgoing {
 
     /// The flows that this call changed.
     pub(super) fn take_changed(&mut self) -> Vec<Record> {
+        if self.changed.is_empty() {
+            return Vec::new();
+        }
         let changed = std::mem::take(&mut self.changed);
         self.touched.retain(|flow| !changed.contains(flow));
         self.records_of(&changed)

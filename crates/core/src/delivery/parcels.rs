@@ -587,7 +587,7 @@ impl State {
     /// of those that had left before tells nothing new.
     fn on_busy(&mut self, now: Moment, peer: PeerKey, by: Refuser, under_way: usize) {
         let Some(reach) = self.reachable.get(&peer) else { return };
-        if reach.paused_until.is_some_and(|until| until > now.mono) {
+        if self.pauses.get(&peer).is_some_and(|until| *until > now.mono) {
             return;
         }
         let pause = reach.pause.max(MIN_PAUSE);
@@ -596,8 +596,8 @@ impl State {
             Refuser::Recipient => MAX_PAUSE,
             Refuser::OnTheWay => MAX_RELAY_PAUSE,
         };
+        self.pauses.insert(peer, until);
         if let Some(reach) = self.reachable.get_mut(&peer) {
-            reach.paused_until = Some(until);
             reach.pause = (pause * 2).min(longest);
             reach.room = Some((under_way / 2).max(1));
             reach.busy_at = now.mono;

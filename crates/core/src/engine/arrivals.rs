@@ -1,7 +1,7 @@
 //! What comes in: parcels and frames from neighbours.
 
 use bytes::Bytes;
-use tidings_crypto::{PeerKey, Sealer, SignedCard};
+use tidings_crypto::{PeerKey, Sealer};
 
 use super::Engine;
 use crate::delivery::{self, Arrived, Moment, Precheck};
@@ -174,9 +174,9 @@ impl<S: Sealer> Engine<S> {
                         self.delivery.handle(now, delivery::Event::SessionReset { peer: sender, session });
                     }
                 }
-                Control::Card(bytes) => match SignedCard::verify(&bytes) {
-                    Ok(card) if card.card().peer == sender => self.learn_card(now, card, Source::Card),
-                    Ok(_) | Err(_) => self.misconduct(sender, Evidence::BadCard),
+                Control::Card(bytes) => match self.sessions.sealer().verify_card(&bytes) {
+                    Some(card) if card.card().peer == sender => self.learn_card(now, card, Source::Card),
+                    Some(_) | None => self.misconduct(sender, Evidence::BadCard),
                 },
             }
         }

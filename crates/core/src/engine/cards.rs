@@ -79,6 +79,7 @@ impl<S: Sealer> Engine<S> {
         // Name and addresses were checked when they came in.
         let Ok(signed) = SignedCard::sign(&card, &self.identity, self.sessions.sealer()) else { return };
         self.sessions.set_own_card(&signed);
+        self.own_card_expires_ms = card.expires_ms;
         let bytes = Bytes::copy_from_slice(signed.bytes());
         self.records.push(Record::OwnCard { seq: card.seq, card: bytes.clone() });
         self.replies.push(Output::Publish { card: bytes });
@@ -88,8 +89,7 @@ impl<S: Sealer> Engine<S> {
 
     pub(super) fn renew_expiring_card(&mut self, now: Moment) {
         let renewal_ms = u64::try_from(RENEWAL.as_millis()).unwrap_or(u64::MAX);
-        let own = SignedCard::verify(self.sessions.own_card());
-        if own.map_or(true, |card| card.is_expired(now.wall.0.saturating_add(renewal_ms))) {
+        if now.wall.0.saturating_add(renewal_ms) >= self.own_card_expires_ms {
             self.renew_card(now);
         }
     }
@@ -187,13 +187,13 @@ impl<S: Sealer> Engine<S> {
 
     /// Passes an answer on to whoever asked, and holds it for who asks next.
     fn on_errand(&mut self, neighbour: PeerKey, nonce: u64, errand: Errand, bytes: &[u8]) {
-        match SignedCard::verify(bytes) {
-            Ok(card) if card.card().peer == errand.wanted => {
+        match self.sessions.sealer().verify_card(bytes) {
+            Some(card) if card.card().peer == errand.wanted => {
                 let card = Bytes::copy_from_slice(bytes);
                 self.errands.hold(errand.wanted, card.clone());
                 self.frame(None, errand.from, Frame::CardFound { nonce, card });
             }
-            Ok(_) | Err(_) => self.misconduct(neighbour, Evidence::BadCard),
+            Some(_) | None => self.misconduct(neighbour, Evidence::BadCard),
         }
     }
 
@@ -220,9 +220,9 @@ impl<S: Sealer> Engine<S> {
             return;
         };
         self.finds.asked.remove(&peer);
-        match SignedCard::verify(bytes) {
-            Ok(card) if card.card().peer == peer => self.learn_card(now, card, Source::Card),
-            Ok(_) | Err(_) => self.misconduct(neighbour, Evidence::BadCard),
+        match self.sessions.sealer().verify_card(bytes) {
+            Some(card) if card.card().peer == peer => self.learn_card(now, card, Source::Card),
+            Some(_) | None => self.misconduct(neighbour, Evidence::BadCard),
         }
     }
 
@@ -238,8 +238,8 @@ impl<S: Sealer> Engine<S> {
         if !is_news || (peer != self.own && peer != neighbour) {
             return;
         }
-        match SignedCard::verify(bytes) {
-            Ok(card) => {
+        match self.sessions.sealer().verify_card(bytes) {
+            Some(card) => {
                 self.learn_card(now, card, Source::Card);
                 if peer == neighbour {
                     self.sessions.vouch(peer, Some(seq));
@@ -249,7 +249,7 @@ impl<S: Sealer> Engine<S> {
                     self.frame(None, neighbour, Frame::CardFound { nonce: UNASKED, card });
                 }
             }
-            Err(_) => self.misconduct(neighbour, Evidence::BadCard),
+            None => self.misconduct(neighbour, Evidence::BadCard),
         }
     }
 

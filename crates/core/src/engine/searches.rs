@@ -170,15 +170,15 @@ impl<S: Sealer> Engine<S> {
                 return;
             }
         }
-        match SignedCard::verify(bytes) {
-            Ok(card) => {
+        match self.sessions.sealer().verify_card(bytes) {
+            Some(card) => {
                 self.searches.stats.found += 1;
                 let addresses = addresses(&card);
                 self.learn_card(now, card, Source::Dht);
                 // The card may be known and its addresses forgotten: the book keeps those that have led somewhere.
                 self.on_addresses(now, Some(peer), addresses, Source::Dht);
             }
-            Err(_) => self.on_bad_dht_card(by),
+            None => self.on_bad_dht_card(by),
         }
     }
 

@@ -261,17 +261,17 @@ impl<S: Sealer> Engine<S> {
             Effect::Sign(announcement) => {
                 // Its parts come from this node and are within their bounds.
                 if let Ok(signed) = SignedAnnouncement::sign(&announcement, &self.identity) {
-                    self.routing.handle(now.mono, routing::Event::Signed(Box::new(signed)));
+                    self.routing.handle(now.mono, routing::Event::Signed(signed));
                 }
             }
             Effect::Verify { hash, bytes } => {
-                let announcement = self.sessions.sealer().verify_announcement(&bytes).map(Box::new);
+                let announcement = self.sessions.sealer().verify_announcement(&bytes);
                 self.routing.handle(now.mono, routing::Event::Verified { hash, announcement });
             }
             Effect::Route { peer, next } => self.on_route(now, peer, next),
             Effect::Announced(announcement) => {
-                self.on_facts(now, &announcement);
-                self.on_announced(now, &announcement);
+                self.on_facts(now, announcement.announcement());
+                self.on_announced(now, announcement.announcement());
             }
             Effect::Forgotten { peer } => {
                 self.topology.handle(now.mono, topology::Event::Forgotten { peer });

@@ -207,6 +207,11 @@ impl Link {
         }
     }
 
+    /// Whether it has not said hello.
+    pub(super) fn owes_hello(&self) -> bool {
+        self.say.hello
+    }
+
     pub(super) fn grant(&mut self, bytes: u64) {
         self.grant = self.grant.saturating_add(bytes);
     }
@@ -256,7 +261,7 @@ impl Link {
     // --- hearing ---
 
     /// Takes bytes; [`Self::next_heard`] gives what they say. Returns whether the link was suspect.
-    pub(super) fn on_bytes(&mut self, now: Instant, bytes: &[u8]) -> bool {
+    pub(super) fn on_bytes(&mut self, now: Instant, bytes: Bytes) -> bool {
         self.bytes_in += bytes.len() as u64;
         self.decoder.push(bytes);
         let owed = self.window.in_flight() > 0;
@@ -463,7 +468,7 @@ impl Link {
         let is_last = if self.queue.can_go() { IsLast::No } else { IsLast::Yes };
         let length = taken.length;
         let asks = self.window.must_ask(length, is_last);
-        taken.frame.encode(asks, &mut out.bytes);
+        taken.frame.append(asks, &mut out.bytes);
         out.batch = out.batch.max(taken.batch);
         self.window.on_sent(now, length, asks);
         self.liveness.on_owed(now);

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::event::Token;
 use super::window::MIN_FRAME_BYTES;
 use crate::class::Class;
 use crate::ids::BatchNo;
-use crate::wire::{Fragment, Frame, frame_bytes};
+use crate::wire::{Encoded, Fragment, Frame, frame_bytes};
 
 /// The most bytes that wait for one link. The window of a session, 32 parcels of 68 KiB, fits in.
 pub(super) const MAX_QUEUE_BYTES: u64 = 4 * 1024 * 1024;
@@ -40,7 +40,7 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 enum Item {
     Parcel(Parcel),
-    Frame { frame: Frame, length: u64, batch: BatchNo },
+    Frame { frame: Encoded, batch: BatchNo },
 }
 
 impl Item {
@@ -54,7 +54,7 @@ impl Item {
     fn bytes(&self) -> u64 {
         match self {
             Self::Parcel(parcel) => parcel.bytes.len() as u64,
-            Self::Frame { length, .. } => *length,
+            Self::Frame { frame, .. } => frame.len(),
         }
     }
 }
@@ -86,9 +86,30 @@ impl Lane {
         }
     }
 
-    fn on_durable(&mut self, durable: BatchNo) {
+    /// Says whether anything has become ready.
+    fn on_durable(&mut self, durable: BatchNo) -> bool {
+        let before = self.ready.len();
         while let Some(item) = self.gated.pop_front_if(|item| item.batch() <= durable) {
             self.ready.push_back(item);
+        }
+        self.ready.len() > before
+    }
+}
+
+/// What leaves in a frame.
+#[derive(Debug)]
+pub(super) enum Leaving {
+    /// A piece of a parcel.
+    Piece(Fragment),
+    /// What is no piece, encoded when it was queued.
+    Whole(Encoded),
+}
+
+impl Leaving {
+    pub(super) fn append(self, want_got: bool, out: &mut BytesMut) {
+        match self {
+            Self::Piece(fragment) => drop(Frame::Fragment(fragment).encode(want_got, out)),
+            Self::Whole(frame) => frame.append(want_got, out),
         }
     }
 }
@@ -96,7 +117,7 @@ impl Lane {
 /// A frame taken from the queue.
 #[derive(Debug)]
 pub(super) struct Taken {
-    pub(super) frame: Frame,
+    pub(super) frame: Leaving,
     /// Its encoded length.
     pub(super) length: u64,
     pub(super) batch: BatchNo,
@@ -133,19 +154,12 @@ impl Queue {
     }
 
     /// Takes a frame that is no fragment; it goes with the critical parcels.
-    pub(super) fn push_frame(
-        &mut self,
-        frame: Frame,
-        length: usize,
-        batch: BatchNo,
-        durable: BatchNo,
-    ) -> Result<(), QueueFull> {
-        if self.frames == MAX_QUEUED_FRAMES || self.bytes + length as u64 > MAX_QUEUE_BYTES {
+    pub(super) fn push_frame(&mut self, frame: Encoded, batch: BatchNo, durable: BatchNo) -> Result<(), QueueFull> {
+        if self.frames == MAX_QUEUED_FRAMES || self.bytes + frame.len() > MAX_QUEUE_BYTES {
             return Err(QueueFull);
         }
         self.frames += 1;
-        let item = Item::Frame { frame, length: length as u64, batch };
-        self.insert(Class::Critical, item, durable);
+        self.insert(Class::Critical, Item::Frame { frame, batch }, durable);
         Ok(())
     }
 
@@ -166,15 +180,18 @@ impl Queue {
         shared.filter(|lane| lane.can_go()).map(|lane| lane.served).min()
     }
 
-    pub(super) fn on_durable(&mut self, durable: BatchNo) {
+    /// Says whether anything has become ready.
+    pub(super) fn on_durable(&mut self, durable: BatchNo) -> bool {
         let least = self.least_served();
+        let mut any = false;
         for lane in &mut self.lanes {
             let could = lane.can_go();
-            lane.on_durable(durable);
+            any |= lane.on_durable(durable);
             if !could {
                 lane.served = lane.served.max(least.unwrap_or(lane.served));
             }
         }
+        any
     }
 
     /// Whether anything can leave now.
@@ -207,9 +224,10 @@ impl Queue {
             Some((parcel, from)) => piece(lane, parcel, from, room)?,
             None => match lane.ready.pop_front()? {
                 Item::Parcel(parcel) => piece(lane, parcel, 0, room)?,
-                Item::Frame { frame, length, batch } if length <= room.whole => {
+                Item::Frame { frame, batch } if frame.len() <= room.whole => {
                     self.frames -= 1;
-                    let taken = Taken { frame, length, batch, finished: None };
+                    let length = frame.len();
+                    let taken = Taken { frame: Leaving::Whole(frame), length, batch, finished: None };
                     (taken, length)
                 }
                 too_long @ Item::Frame { .. } => {
@@ -250,10 +268,10 @@ impl Queue {
                 for item in items {
                     match item {
                         Item::Parcel(parcel) => rest.push(parcel),
-                        Item::Frame { length, .. } => {
+                        Item::Frame { .. } => {
                             self.frames += 1;
-                            self.bytes += length;
-                            left.bytes += length;
+                            self.bytes += item.bytes();
+                            left.bytes += item.bytes();
                             frames.push_back(item);
                         }
                     }
@@ -280,7 +298,7 @@ fn piece(lane: &mut Lane, parcel: Parcel, from: usize, room: Room) -> Option<(Ta
         return None;
     }
     let to = from + length;
-    let frame = Frame::Fragment(Fragment {
+    let frame = Leaving::Piece(Fragment {
         class: parcel.class,
         total: (from == 0).then(|| u32::try_from(parcel.bytes.len()).unwrap_or(u32::MAX)),
         bytes: parcel.bytes.slice(from..to),

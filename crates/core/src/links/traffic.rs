@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use rand_core::Rng as _;
 use tidings_crypto::PeerKey;
 
@@ -18,7 +18,7 @@ use super::rank::MAX_LINKS_PER_PEER;
 use super::{Mode, State, Timer};
 use crate::ids::{BatchNo, DialId, LinkId};
 use crate::trust::Evidence;
-use crate::wire::{Bye, Frame, Hello, MAX_PARCEL_BYTES, VERSION};
+use crate::wire::{Bye, Encoded, Frame, Hello, MAX_PARCEL_BYTES, VERSION};
 
 /// The most links that wait only to say goodbye; beyond that they are closed without.
 const MAX_LEAVING: usize = 64;
@@ -226,7 +226,7 @@ impl State {
 
     // --- bytes in ---
 
-    pub(super) fn on_bytes(&mut self, id: LinkId, bytes: &[u8]) {
+    pub(super) fn on_bytes(&mut self, id: LinkId, bytes: Bytes) {
         let now = self.now;
         let Some(link) = self.links.get_mut(&id) else {
             return;
@@ -349,8 +349,10 @@ impl State {
     pub(super) fn on_durable(&mut self, batch: BatchNo) {
         self.durable = self.durable.max(batch);
         for link in self.links.values_mut() {
-            link.queue.on_durable(self.durable);
-            self.ready.insert(link.id);
+            // A link that has not said hello may have waited for this.
+            if link.queue.on_durable(self.durable) || link.owes_hello() {
+                self.ready.insert(link.id);
+            }
         }
     }
 
@@ -399,10 +401,9 @@ impl State {
         let Some(id) = link.filter(usable).or_else(|| self.best(&peer).filter(|_| !stays)) else {
             return;
         };
-        let length = frame.encode(false, &mut BytesMut::new());
         if let Some(link) = self.links.get_mut(&id) {
             // A full queue drops it: these frames answer, and what is not answered is asked again. Routing begins anew.
-            let pushed = link.queue.push_frame(frame, length, batch, self.durable);
+            let pushed = link.queue.push_frame(Encoded::of(&frame), batch, self.durable);
             self.ready.insert(id);
             if pushed.is_err() {
                 self.stats.frames_dropped += 1;

@@ -86,12 +86,12 @@ impl Tables {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the caller has sorted the records")]
     fn apply_out(&mut self, record: &Record) -> Result<(), ModelError> {
         match record {
-            Record::OutFlow(flow) => drop(self.out_flows.insert(flow.flow, flow.clone())),
+            Record::OutFlow(flow) => drop(self.out_flows.insert(flow.flow, Box::new(flow.clone()))),
             Record::OutFlowDropped { flow } => self.drop_out_flow(*flow),
             Record::Accepted(batch) => self.accepted(batch)?,
             Record::ParcelSealed(parcel) => {
                 self.last_parcel = self.last_parcel.max(parcel.parcel.0);
-                self.out_parcels.insert(parcel.parcel, parcel.clone());
+                self.out_parcels.insert(parcel.parcel, Box::new(parcel.clone()));
             }
             Record::ParcelDone { parcel } => drop(self.out_parcels.remove(parcel)),
             Record::Ended { flow, seqs, ending, .. } => {
@@ -154,7 +154,8 @@ impl Tables {
         }
         let row = self.row();
         self.by_deadline.insert(ExpiryPlace { deadline: batch.deadline, row }, (flow, first));
-        self.out_batches.insert((flow, first), StoredBatch { age: self.age, batch: batch.clone() });
+        let stored = StoredBatch { age: self.age, batch: batch.clone() };
+        self.out_batches.insert((flow, first), Box::new(stored));
         self.out_multipart.extend(batch.multipart.iter().map(|(seq, parts)| ((flow, *seq), *parts)));
         self.out_retry.extend(batch.retry_of.iter().map(|(seq, old)| ((flow, *seq), *old)));
         for (stream, seq) in &batch.stream_tails {
@@ -184,7 +185,7 @@ impl Tables {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the caller has sorted the records")]
     fn apply_in(&mut self, record: &Record) -> Result<(), ModelError> {
         match record {
-            Record::InFlow(flow) => drop(self.in_flows.insert((flow.flow, flow.sender), flow.clone())),
+            Record::InFlow(flow) => drop(self.in_flows.insert((flow.flow, flow.sender), Box::new(flow.clone()))),
             Record::InFlowDropped { sender, flow } => {
                 self.in_flows.remove(&(*flow, *sender));
                 self.routes.retain(|stored| (stored.flow, stored.peer) != (*flow, *sender));
@@ -218,7 +219,8 @@ impl Tables {
                 return Err(ModelError::ShownTwice(MessageId { flow: batch.flow, seq }));
             }
         }
-        self.inbox.insert(batch.at, InboxRow { batch: batch.clone(), seqs, consumed: IntervalSet::new() });
+        let row = InboxRow { batch: batch.clone(), seqs, consumed: IntervalSet::new() };
+        self.inbox.insert(batch.at, Box::new(row));
         Ok(())
     }
 

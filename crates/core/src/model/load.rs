@@ -35,14 +35,14 @@ impl ModelStore {
             own_card: tables.own_card.clone(),
             cards: tables.cards.iter().map(|(peer, card)| (*peer, card.clone())).collect(),
             sessions: tables.sessions.values().cloned().collect(),
-            out_flows: tables.out_flows.values().cloned().collect(),
+            out_flows: tables.out_flows.values().map(|flow| (**flow).clone()).collect(),
             out_parcels: tables
                 .out_parcels
                 .values()
-                .map(|parcel| OutParcel { inner: Bytes::new(), ..parcel.clone() })
+                .map(|parcel| OutParcel { inner: Bytes::new(), ..(**parcel).clone() })
                 .collect(),
             last_out_parcel: tables.last_parcel,
-            in_flows: tables.in_flows.values().cloned().collect(),
+            in_flows: tables.in_flows.values().map(|flow| (**flow).clone()).collect(),
             pended: tables.pended.values().map(|pended| Pended { encoded: Bytes::new(), ..pended.clone() }).collect(),
             routes: tables.untold_routes(),
             stream_tails: tables

@@ -7,6 +7,7 @@ use tidings_crypto::{AnnouncementHash, ChainValue, PeerKey};
 use super::bucket::Bucket;
 use super::config::MAX_AVOIDED;
 use super::event::NextHop;
+use super::offers::Offers;
 use crate::ids::LinkId;
 use crate::time::Instant;
 use crate::wire::Version;
@@ -16,7 +17,7 @@ use crate::wire::Version;
 pub(super) struct Destination {
     pub(super) peer: PeerKey,
     /// What neighbours offer and can prove, feasible or not; one for each link.
-    pub(super) routes: BTreeMap<LinkId, Route>,
+    pub(super) routes: Offers,
     /// The one that is used. Always feasible, over a link that answers.
     pub(super) selected: Option<LinkId>,
     /// What was last told of it.
@@ -25,8 +26,8 @@ pub(super) struct Destination {
     pub(super) told_version: Option<Version>,
     /// The announcements held of it, oldest first.
     pub(super) held: Vec<AnnouncementHash>,
-    /// Who waits for a newer announcement.
-    pub(super) request: Option<Request>,
+    /// Who waits for a newer announcement. Seldom anybody does.
+    pub(super) request: Option<Box<Request>>,
     pub(super) requests: Bucket,
     pub(super) renewals: Bucket,
     pub(super) switches: Bucket,
@@ -104,7 +105,7 @@ impl Destination {
     pub(super) fn new(peer: PeerKey) -> Self {
         Self {
             peer,
-            routes: BTreeMap::new(),
+            routes: Offers::default(),
             selected: None,
             told: None,
             told_version: None,

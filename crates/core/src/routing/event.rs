@@ -32,9 +32,9 @@ pub(crate) enum Event {
     /// This node's boot has jumped above one seen elsewhere.
     Boot { boot: u64 },
     /// What [`Effect::Sign`] asked for.
-    Signed(Box<SignedAnnouncement>),
+    Signed(SignedAnnouncement),
     /// What [`Effect::Verify`] asked for; nothing if the bytes are no announcement or not signed by its peer.
-    Verified { hash: AnnouncementHash, announcement: Option<Box<SignedAnnouncement>> },
+    Verified { hash: AnnouncementHash, announcement: Option<SignedAnnouncement> },
     /// How much somebody matters to this node.
     Prefer { peer: PeerKey, preference: Preference },
     /// A next hop is not to be used for a destination until then: it was `busy`, or receipts do not come back.
@@ -95,7 +95,7 @@ pub(crate) enum Effect {
     /// The way to a peer changed; nothing if there is none any more.
     Route { peer: PeerKey, next: Option<NextHop> },
     /// A peer says something new of itself.
-    Announced(Box<Announcement>),
+    Announced(SignedAnnouncement),
     /// Nothing is known of a peer any more.
     Forgotten { peer: PeerKey },
     /// This node was announced with a boot that is not below its own: its own must go above.

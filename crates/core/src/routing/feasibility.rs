@@ -105,10 +105,14 @@ impl Sources {
         source.newest.filter(|(newest, _)| *newest >= version).map(|_| source.until)
     }
 
+    /// The best that was announced of a destination; `None` if nothing was.
+    pub(super) fn distance(&self, to: &RoutingId) -> Option<Distance> {
+        self.table.get(to).and_then(|source| source.distance)
+    }
+
     /// Whether a route is feasible.
     pub(super) fn admits(&self, to: &RoutingId, version: Version, cost: u8) -> bool {
-        let distance = self.table.get(to).and_then(|source| source.distance);
-        distance.is_none_or(|distance| distance.admits(version, cost))
+        self.distance(to).is_none_or(|distance| distance.admits(version, cost))
     }
 
     /// Remembers what is announced. Must precede the announcement.

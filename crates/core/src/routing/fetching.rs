@@ -179,7 +179,7 @@ impl State {
         let lifetime = Duration::from_secs(u64::from(announcement.lifetime_s));
         let version = Version { boot: announcement.boot, seq: announcement.seq };
         let end = self.sources.end_of(&to, version).unwrap_or(self.now + lifetime);
-        self.announcements.held.insert(hash, Held::new(&signed, end.min(self.now + lifetime)));
+        self.announcements.held.insert(hash, Held::new(signed, end.min(self.now + lifetime)));
         for link in fetch.offers {
             let Some(from) = self.links.get(&link) else { continue };
             match from.indices.get(&to) {

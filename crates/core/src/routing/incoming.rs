@@ -180,16 +180,16 @@ impl State {
             return;
         }
         // A neighbour may claim a greater age than another, never make it live longer.
-        let left = Duration::from_secs(u64::from(held.announcement.lifetime_s.saturating_sub(age_s)));
+        let left = Duration::from_secs(u64::from(held.signed.announcement().lifetime_s.saturating_sub(age_s)));
         held.expires = held.expires.min(heard.at + left);
         let expires = held.expires;
         self.timers.set_at_latest(&Timer::Sweep, expires);
-        if (heard.cost == 0 && neighbour != to) || !held.proves(heard.cost, heard.chain) {
+        if (heard.cost == 0 && neighbour != to) || !held.signed.proves(heard.cost, heard.chain) {
             self.drop_route(id, &to);
             self.misconduct(id, Evidence::CheapRoute);
             return;
         }
-        let (owner, total) = (held.announcement.peer, heard.cost.saturating_add(link_cost));
+        let (owner, total) = (held.signed.announcement().peer, heard.cost.saturating_add(link_cost));
         let hops = heard.hops.saturating_add(1);
         if expires <= self.now || total == UNREACHABLE || u32::from(hops) > MAX_HOPS {
             self.drop_route(id, &to);
@@ -231,7 +231,7 @@ impl State {
         kept.sort_by_key(|hash| (Some(*hash) == newest || Some(*hash) == selected, version(hash)));
         let many = kept.len().saturating_sub(MAX_HELD);
         for hash in kept.drain(..many) {
-            destination.routes.retain(|_, route| route.hash != hash);
+            destination.routes.retain(|route| route.hash != hash);
         }
         for hash in held.iter().filter(|hash| !kept.contains(hash) && Some(**hash) != newest) {
             announcements.remove(hash);
@@ -293,7 +293,7 @@ impl State {
         for hash in expired {
             let Some(held) = self.announcements.held.remove(&hash) else { continue };
             if let Some(destination) = self.destinations.get_mut(&held.to) {
-                destination.routes.retain(|_, route| route.hash != hash);
+                destination.routes.retain(|route| route.hash != hash);
                 destination.held.retain(|held| *held != hash);
                 self.changed.insert(held.to);
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tidings_crypto::{AnnouncementHash, ChainValue, RoutingId};
 
 use super::config::{LAZY_PAUSE, UPDATES_SENT, URGENT};
+use super::destination::Route;
 use super::link::{Announced, Link, Urgency};
 use super::{State, Timer};
 use crate::ids::LinkId;
@@ -50,13 +51,18 @@ impl State {
         said.through.is_some_and(|peer| self.damping.held_until(&peer, self.now).is_some())
     }
 
-    fn wish(&self, link: &Link, to: &RoutingId) -> Wish {
+    /// The route that is used to a destination.
+    fn used(&self, to: &RoutingId) -> Option<Route> {
+        self.destinations.get(to).and_then(|destination| destination.selected()).copied()
+    }
+
+    /// What a link's neighbour ought to be told of a destination to which this route is used.
+    fn wish(&self, link: &Link, to: &RoutingId, route: Option<Route>) -> Wish {
         if *to == self.own.id {
             return self.own.offer().map_or(Wish::Nothing, |(version, hash, root)| {
                 Wish::Route(Offer { version, hash, cost: 0, hops: 0, chain: root, steps: 0 })
             });
         }
-        let route = self.destinations.get(to).and_then(|destination| destination.selected());
         // A neighbour needs no route to itself, and none that leads back through itself.
         let route = route.filter(|route| *to != link.id && route.peer != link.peer);
         let offer = route.map(|route| Offer {
@@ -79,7 +85,8 @@ impl State {
     /// Notes for each link whether there is something to say of this destination.
     pub(super) fn tell_neighbours(&mut self, to: &RoutingId) {
         self.answer_waiting(to);
-        let urgencies: Vec<_> = self.links.iter().map(|(id, link)| (*id, self.urgency(link, to))).collect();
+        let route = self.used(to);
+        let urgencies: Vec<_> = self.links.iter().map(|(id, link)| (*id, self.urgency(link, to, route))).collect();
         for (id, urgency) in urgencies {
             let Some(link) = self.links.get_mut(&id) else { continue };
             match urgency {
@@ -90,8 +97,8 @@ impl State {
         }
     }
 
-    fn urgency(&self, link: &Link, to: &RoutingId) -> Option<Urgency> {
-        match (self.wish(link, to), link.said.get(to)) {
+    fn urgency(&self, link: &Link, to: &RoutingId, route: Option<Route>) -> Option<Urgency> {
+        match (self.wish(link, to, route), link.said.get(to)) {
             (Wish::Keep, _) | (Wish::Nothing, None) => None,
             (Wish::Nothing, Some(_)) | (Wish::Route(_), None) => Some(Urgency::Urgent),
             (Wish::Route(offer), Some(said)) if offer.is_said(said) => None,
@@ -159,7 +166,7 @@ impl State {
         let (mut updates, mut follow) = (Vec::new(), Vec::new());
         for to in news {
             let Some(link) = self.links.get(&id) else { break };
-            let (wish, asked) = (self.wish(link, &to), link.news.asked.contains(&to));
+            let (wish, asked) = (self.wish(link, &to, self.used(&to)), link.news.asked.contains(&to));
             let now = self.now;
             let Some(link) = self.links.get_mut(&id) else { break };
             let said = link.said.get(&to).copied();
@@ -226,7 +233,8 @@ impl State {
 
     pub(super) fn send_announcement(&mut self, link: LinkId, hash: &AnnouncementHash) {
         let own = self.own.bytes(hash);
-        let Some(bytes) = own.or_else(|| self.announcements.held.get(hash).map(|held| held.bytes.clone())) else {
+        let Some(bytes) = own.or_else(|| self.announcements.held.get(hash).map(|held| held.signed.bytes().clone()))
+        else {
             return;
         };
         self.stats.announcements_sent += 1;

@@ -133,7 +133,7 @@ impl State {
         let announcement = signed.announcement();
         let version = Version { boot: announcement.boot, seq: announcement.seq };
         if version == self.own.version {
-            let bytes = Bytes::copy_from_slice(signed.bytes());
+            let bytes = signed.bytes().clone();
             self.own.signed = Some(Signed { version, hash: signed.hash(), bytes, root, at: self.now });
             self.stats.signed += 1;
             self.timers.set(&Timer::Refresh, None);

@@ -15,11 +15,10 @@ impl State {
     /// Asks for a newer announcement if without one there is no way, or only a much dearer one.
     pub(super) fn request_if_better(&mut self, to: RoutingId) {
         let Some(destination) = self.destinations.get(&to) else { return };
+        let Some(distance) = self.sources.distance(&to) else { return };
         let open = destination.routes.iter().filter(|(link, route)| self.is_open(**link, route));
-        let infeasible = open
-            .filter(|(_, route)| !self.sources.admits(&to, route.version, route.cost))
-            .map(|(_, route)| route.total);
-        let Some(distance) = self.sources.get(&to).and_then(|source| source.distance) else { return };
+        let infeasible =
+            open.filter(|(_, route)| !distance.admits(route.version, route.cost)).map(|(_, route)| route.total);
         // A route that is newer than this node's own word will make the others feasible when they are renewed too.
         let better = infeasible.min().is_some_and(|offered| {
             destination.selected().is_none_or(|route| {
@@ -52,7 +51,7 @@ impl State {
     fn request_of(&mut self, to: &RoutingId) -> Option<&mut Request> {
         let until = self.now + REQUEST_LIFETIME;
         let destination = self.destinations.get_mut(to)?;
-        Some(destination.request.get_or_insert_with(|| Request::until(until)))
+        Some(destination.request.get_or_insert_with(|| Box::new(Request::until(until))))
     }
 
     /// Sends a request out, or on: this node's own through two neighbours, others' through one.
@@ -220,7 +219,7 @@ impl State {
 
     pub(super) fn requested_by(&self, link: LinkId) -> impl Iterator<Item = RoutingId> {
         let waits = move |request: &Request| request.waiting.contains_key(&link);
-        self.destinations.iter().filter(move |(_, to)| to.request.as_ref().is_some_and(waits)).map(|(to, _)| *to)
+        self.destinations.iter().filter(move |(_, to)| to.request.as_deref().is_some_and(waits)).map(|(to, _)| *to)
     }
 
     pub(super) fn stop_waiting(&mut self, link: LinkId, to: &RoutingId) {
@@ -232,7 +231,7 @@ impl State {
 
     fn end_if_empty(&mut self, to: &RoutingId) {
         if let Some(destination) = self.destinations.get_mut(to)
-            && destination.request.as_ref().is_some_and(Request::is_empty)
+            && destination.request.as_deref().is_some_and(Request::is_empty)
         {
             destination.request = None;
             self.changed.insert(*to);

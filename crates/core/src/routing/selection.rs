@@ -7,6 +7,7 @@ use tidings_crypto::{PeerKey, RoutingId};
 
 use super::config::{RENEWALS, SWITCHES};
 use super::destination::{Destination, Route};
+use super::feasibility::Distance;
 use super::{Effect, NextHop, NextHops, Preference, State, Timer};
 use crate::ids::LinkId;
 use crate::time::Instant;
@@ -16,9 +17,9 @@ use crate::wire::{UNREACHABLE, Version};
 type Rank = (bool, u8, bool, u8, Reverse<Version>, LinkId);
 
 impl State {
-    /// Whether a route may be used: over a link that answers, and feasible.
-    fn is_usable(&self, to: &RoutingId, link: LinkId, route: &Route) -> bool {
-        self.is_open(link, route) && self.sources.admits(to, route.version, route.cost)
+    /// Whether a route may be used: over a link that answers, and feasible at the distance announced.
+    fn is_usable(&self, distance: Option<Distance>, link: LinkId, route: &Route) -> bool {
+        self.is_open(link, route) && distance.is_none_or(|distance| distance.admits(route.version, route.cost))
     }
 
     /// Whether a route leads anywhere, feasible or not.
@@ -35,7 +36,8 @@ impl State {
     }
 
     fn best(&self, to: &RoutingId, destination: &Destination) -> Option<LinkId> {
-        let usable = destination.routes.iter().filter(|(link, route)| self.is_usable(to, **link, route));
+        let distance = self.sources.distance(to);
+        let usable = destination.routes.iter().filter(|(link, route)| self.is_usable(distance, **link, route));
         usable.min_by_key(|(link, route)| Self::rank(destination, **link, route)).map(|(link, _)| *link)
     }
 
@@ -75,9 +77,9 @@ impl State {
         destination: &Destination,
         best: Option<LinkId>,
     ) -> (Option<LinkId>, Option<Instant>) {
-        let current = destination.selected.filter(|link| {
-            destination.routes.get(link).is_some_and(|route| self.is_usable(to, *link, route)) && Some(*link) != best
-        });
+        let distance = self.sources.distance(to);
+        let is_usable = |link| destination.routes.get(&link).is_some_and(|route| self.is_usable(distance, link, route));
+        let current = destination.selected.filter(|link| Some(*link) != best && is_usable(*link));
         let (Some(current), Some(link)) = (current, best) else { return (best, None) };
         let stale = |link: LinkId| destination.routes.get(&link).map(|route| Self::rank(destination, link, route).0);
         let ready = destination.switches.ready_at(SWITCHES);
@@ -108,8 +110,8 @@ impl State {
         }
         let Some(held) = self.announcements.held.get(&hash) else { return };
         destination.told_version = Some(version);
-        let announcement = held.announcement.clone();
-        self.effect(Effect::Announced(Box::new(announcement)));
+        let announcement = held.signed.clone();
+        self.effect(Effect::Announced(announcement));
     }
 
     fn next_hop(&self, destination: &Destination, link: LinkId) -> Option<NextHop> {
@@ -150,10 +152,13 @@ impl State {
     /// The best next hop and another one, both feasible, neither avoided, through different neighbours.
     pub(crate) fn next_hops(&self, to: &RoutingId) -> NextHops {
         let Some(destination) = self.destinations.get(to) else { return NextHops::default() };
+        let distance = self.sources.distance(to);
         let mut usable: Vec<_> = destination
             .routes
             .iter()
-            .filter(|(link, route)| self.is_usable(to, **link, route) && !destination.avoids(&route.peer, self.now))
+            .filter(|(link, route)| {
+                self.is_usable(distance, **link, route) && !destination.avoids(&route.peer, self.now)
+            })
             .map(|(link, route)| (Self::rank(destination, *link, route), *link, route.peer))
             .collect();
         usable.sort_unstable();
@@ -178,7 +183,7 @@ impl State {
     pub(crate) fn announcement(&self, to: &RoutingId) -> Option<(&tidings_crypto::Announcement, Duration)> {
         let (_, hash) = self.sources.get(to)?.newest?;
         let held = self.announcements.held.get(&hash)?;
-        Some((&held.announcement, Duration::from_secs(u64::from(held.age_s(self.now)))))
+        Some((held.signed.announcement(), Duration::from_secs(u64::from(held.age_s(self.now)))))
     }
 
     /// Counts.

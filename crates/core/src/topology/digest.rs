@@ -116,7 +116,7 @@ impl State {
             let neighbours = peer.facts.as_ref().map(|facts| &facts.neighbours);
             neighbours.is_some_and(|neighbours| !neighbours.listed.is_empty() && !is_full(neighbours))
         };
-        let mut listed: Vec<_> = self.peers.linked().map(|(key, peer)| (lists_us(peer), name(key))).collect();
+        let mut listed: Vec<_> = self.peers.linked().map(|(_, peer)| (lists_us(peer), peer.name)).collect();
         listed.sort_unstable();
         let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         listed.truncate(MAX_LISTED_NEIGHBOURS);

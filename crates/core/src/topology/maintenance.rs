@@ -184,9 +184,8 @@ impl State {
         let now = self.now;
         let always = |(key, peer): &(&PeerKey, &Peer)| {
             let bound = peer.standing == Standing::Joined || peer.essential_until > now;
-            let bridges = self.bridging.dials(key);
-            let near = peer.link.is_some() || peer.dial.is_some() || (peer.is_dialable(now) && self.may_dial(peer));
-            near && self.is_allowed(key) && (bound || bridges)
+            let near = || peer.link.is_some() || peer.dial.is_some() || (peer.is_dialable(now) && self.may_dial(peer));
+            (bound || self.bridging.dials(key)) && near() && self.is_allowed(key)
         };
         self.peers.iter().filter(always).map(|(key, _)| *key).collect()
     }

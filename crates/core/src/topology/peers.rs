@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tidings_crypto::PeerKey;
 
 use super::config::{LOST_TIME, MAX_PEERS, PATIENCE, SLOW_DIAL};
+use super::digest::name;
 use super::event::{Facts, Reach, Standing};
 use super::kinds::{Tie, tie};
 use crate::time::Instant;
@@ -17,6 +18,8 @@ pub(super) const UNJUDGED: u16 = 500;
 pub(super) struct Peer {
     /// Decides between equals; see [`tie`].
     pub(super) tie: Tie,
+    /// What digests call it; see [`name`].
+    pub(super) name: [u8; 4],
     pub(super) reach: Reach,
     pub(super) standing: Standing,
     pub(super) facts: Option<Facts>,
@@ -192,7 +195,7 @@ impl Peers {
             self.table.remove(&victim);
             place = Place::InsteadOf(victim);
         }
-        self.table.insert(key, Peer { tie: tie(&key), ..Peer::default() });
+        self.table.insert(key, Peer { tie: tie(&key), name: name(&key), ..Peer::default() });
         Ok(place)
     }
 

@@ -30,6 +30,9 @@ const MAX_VERSIONS: usize = 8;
 const MAX_CAPABILITIES: usize = 16;
 const MAX_CAPABILITY_BYTES: usize = 32;
 
+/// Room for one of the frames of which there are most.
+const SMALL_FRAME_BYTES: usize = 64;
+
 /// A frame without its `want Got` flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -73,6 +76,28 @@ pub enum Frame {
     Routing(Routing),
     /// A kind of a later version that may be skipped.
     Skipped,
+}
+
+/// A frame as it travels, but for its `want Got` flag, which is known when it leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Encoded(Bytes);
+
+impl Encoded {
+    pub(crate) fn of(frame: &Frame) -> Self {
+        let mut bytes = BytesMut::new();
+        frame.encode(false, &mut bytes);
+        Self(bytes.freeze())
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    pub(crate) fn append(&self, want_got: bool, out: &mut BytesMut) {
+        let start = out.len();
+        out.extend_from_slice(&self.0);
+        out[start + 3] |= if want_got { FLAG_WANT_GOT } else { 0 };
+    }
 }
 
 /// What a node says first on a link.
@@ -169,6 +194,12 @@ impl Frame {
     /// Appends the encoded frame and returns its length. Bodies must be within their limits.
     pub fn encode(&self, want_got: bool, out: &mut BytesMut) -> usize {
         let start = out.len();
+        // One allocation for all of it, or nearly so.
+        out.reserve(if let Self::Fragment(fragment) = self {
+            Fragment::OVERHEAD[0] + fragment.bytes.len()
+        } else {
+            SMALL_FRAME_BYTES
+        });
         out.put_u16(0);
         out.put_u8(self.kind());
         out.put_u8(if want_got { FLAG_WANT_GOT } else { 0 });
@@ -369,7 +400,10 @@ impl RefusedReason {
 /// Cuts a byte stream into frames. Holds less than one frame between calls.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
-    buffer: BytesMut,
+    /// What was read last. Most reads are whole frames, which share its bytes.
+    read: Bytes,
+    /// The beginning of a frame whose end came in no earlier read, and what was read since; else empty.
+    joined: BytesMut,
 }
 
 /// A frame, its encoded length, and whether its sender wants a `Got`.
@@ -377,8 +411,13 @@ pub type Decoded = (Frame, usize, bool);
 
 impl FrameDecoder {
     /// Adds bytes in the order they came.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    pub fn push(&mut self, bytes: Bytes) {
+        if self.read.is_empty() && self.joined.is_empty() {
+            self.read = bytes;
+        } else {
+            self.joined.extend_from_slice(&std::mem::take(&mut self.read));
+            self.joined.extend_from_slice(&bytes);
+        }
     }
 
     /// The next whole frame, if there is one.
@@ -387,17 +426,19 @@ impl FrameDecoder {
     ///
     /// [`FrameError`] if the bytes are no frame. What follows them means nothing.
     pub fn next_frame(&mut self) -> Result<Option<Decoded>, FrameError> {
-        let Some(after_length) = self.buffer.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes)) else {
+        let joined = !self.joined.is_empty();
+        let held: &[u8] = if joined { &self.joined } else { &self.read };
+        let Some(after_length) = held.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes)) else {
             return Ok(None);
         };
         let length = usize::from(after_length) + 2;
         if !(FRAME_HEADER_BYTES..=MAX_FRAME_BYTES).contains(&length) {
             return Err(FrameError::Length { got: length });
         }
-        if self.buffer.len() < length {
+        if held.len() < length {
             return Ok(None);
         }
-        let mut frame = self.buffer.split_to(length).freeze();
+        let mut frame = if joined { self.joined.split_to(length).freeze() } else { self.read.split_to(length) };
         let (kind, flags) = (frame[2], frame[3]);
         frame.advance(FRAME_HEADER_BYTES);
         Ok(Some((Frame::decode(kind, frame)?, length, flags & FLAG_WANT_GOT != 0)))

@@ -29,7 +29,7 @@ pub fn parcels(written: &[Bytes]) -> Vec<(Class, Bytes)> {
     let mut open: BTreeMap<Class, (usize, Vec<u8>)> = BTreeMap::new();
     let mut parcels = Vec::new();
     for bytes in written {
-        decoder.push(bytes);
+        decoder.push(bytes.clone());
         while let Ok(Some((frame, ..))) = decoder.next_frame() {
             let Frame::Fragment(Fragment { class, total, bytes }) = frame else { continue };
             let (length, parcel) = open.entry(class).or_default();

@@ -55,6 +55,43 @@ impl Chain {
     }
 }
 
+/// A chain, with the values of the lowest and of the highest cost that are known to be right.
+pub(super) struct Proven {
+    chain: Chain,
+    low: (u8, ChainValue),
+    high: (u8, ChainValue),
+}
+
+impl Proven {
+    pub(super) fn new(chain: Chain, top: ChainValue) -> Self {
+        let top = (CHAIN_LENGTH, top);
+        Self { chain, low: top, high: top }
+    }
+
+    /// Whether a value is right, which is known from then on.
+    pub(super) fn proves(&mut self, cost: u8, value: ChainValue) -> bool {
+        let ((low_cost, low), (high_cost, high)) = (self.low, self.high);
+        if cost >= low_cost && cost <= high_cost && low_cost != high_cost {
+            return self.chain.advance(low, cost - low_cost) == value;
+        }
+        if cost > high_cost {
+            let right = self.chain.advance(high, cost - high_cost) == value;
+            if right {
+                self.high = (cost, value);
+            }
+            return right;
+        }
+        let right = self.chain.advance(value, low_cost - cost) == low;
+        if right {
+            self.low = (cost, value);
+            if low_cost == high_cost {
+                self.high = (cost, value);
+            }
+        }
+        right
+    }
+}
+
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chain").finish_non_exhaustive()

@@ -82,7 +82,7 @@ fn nobody_signs_for_somebody_else() {
     assert_eq!(SignedAnnouncement::sign(&announcement(), &other), Err(expected));
     // The signature of one key below the name of another.
     let signed = SignedAnnouncement::sign(&Announcement { peer: other.peer(), ..announcement() }, &other).unwrap();
-    let mut outer = proto::SignedAnnouncement::decode(signed.bytes()).unwrap();
+    let mut outer = proto::SignedAnnouncement::decode(signed.bytes().as_ref()).unwrap();
     outer.announcement = encode(&announcement()).encode_to_vec().into();
     let mismatch = AnnouncementError::Signature(SignatureError::Mismatch);
     assert_eq!(SignedAnnouncement::verify(&outer.encode_to_vec()), Err(mismatch));
@@ -104,7 +104,7 @@ fn fields_of_a_later_version_are_kept_as_they_came() {
     contents.extend_from_slice(&[0xf2, 0x01, 2, 4, 2]);
     let bytes = sign_contents(&contents);
     let read = SignedAnnouncement::verify(&bytes).unwrap();
-    assert_eq!(read.bytes(), bytes);
+    assert_eq!(*read.bytes(), bytes);
     assert_eq!(read.hash(), AnnouncementHash::of(&bytes));
 }
 

@@ -74,7 +74,7 @@ impl Solo {
     fn collect(&mut self) {
         while let Some(effect) = self.state.poll_effect() {
             if let Effect::Transmit { link, bytes, batch } = effect {
-                self.decoder.push(&bytes);
+                self.decoder.push(bytes);
                 self.transmitted.push((link, batch));
             } else {
                 self.effects.push(effect);

@@ -171,6 +171,7 @@ fn what_a_node_says_of_itself_is_told_when_it_changes_and_refreshed_at_half_its_
     let link = solo.link(&peer);
     let told = |effect: &Effect| {
         let Effect::Announced(announcement) = effect else { return None };
+        let announcement = announcement.announcement();
         Some((announcement.peer, announcement.labels.clone()))
     };
     solo.offer(link, 0, &peer.sign(1, 1), 0);

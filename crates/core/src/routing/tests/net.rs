@@ -284,17 +284,17 @@ impl Net {
                 let signed =
                     SignedAnnouncement::sign(&announcement, &self.nodes[node].identity).expect("within limits");
                 self.verified.insert(signed.hash(), Some(signed.clone()));
-                self.nodes[node].state.handle(self.now, Event::Signed(Box::new(signed)));
+                self.nodes[node].state.handle(self.now, Event::Signed(signed));
             }
             Effect::Verify { hash, bytes } => {
                 let known = self.verified.entry(hash).or_insert_with(|| SignedAnnouncement::verify(&bytes).ok());
-                let announcement = known.clone().map(Box::new);
+                let announcement = known.clone();
                 self.nodes[node].state.handle(self.now, Event::Verified { hash, announcement });
             }
             Effect::Route { peer, .. } => {
                 changed.insert(peer.routing_id());
             }
-            Effect::Announced(announcement) => self.nodes[node].announced.push(*announcement),
+            Effect::Announced(announcement) => self.nodes[node].announced.push(announcement.announcement().clone()),
             Effect::Forgotten { .. } => {}
             Effect::OwnBoot { boot } => self.nodes[node].own_boots.push(boot),
             Effect::Evidence { peer, evidence } => {
@@ -340,7 +340,7 @@ impl Net {
         if self.encodes {
             let (mut bytes, mut decoder) = (BytesMut::new(), FrameDecoder::default());
             self.counts.bytes += Frame::Routing(frame.clone()).encode(false, &mut bytes) as u64;
-            decoder.push(&bytes);
+            decoder.push(bytes.freeze());
             let read = decoder.next_frame().expect("it was encoded here").expect("it is whole");
             assert_eq!(read.0, Frame::Routing(frame.clone()));
         }

@@ -110,11 +110,11 @@ impl Solo {
             match effect {
                 Effect::Sign(announcement) => {
                     let signed = SignedAnnouncement::sign(&announcement, &self.me.identity).expect("within limits");
-                    self.state.handle(self.now, Event::Signed(Box::new(signed)));
+                    self.state.handle(self.now, Event::Signed(signed));
                 }
                 Effect::Verify { hash, bytes } => {
                     self.verified += 1;
-                    let announcement = SignedAnnouncement::verify(&bytes).ok().map(Box::new);
+                    let announcement = SignedAnnouncement::verify(&bytes).ok();
                     self.state.handle(self.now, Event::Verified { hash, announcement });
                 }
                 Effect::Send { .. }
