@@ -39,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Run scenarios in virtual time, from seeds, and judge what their clients wrote down
     Sim(sim::Sim),
+    /// Run a scenario of an open topology once in each kind of topology, and show what each comes to side by side
+    Kinds(sim::Kinds),
     /// Run every scenario, write one page with figures and plots, and compare with the baseline
     Report(report::Report),
     /// Plant known bugs in a copy of the source tree, and see whether the simulator notices
@@ -85,6 +87,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Sim(sim) => sim.run(),
+        Command::Kinds(kinds) => kinds.run(),
         Command::Check(check) => check.run(),
         Command::Planted(planted) => planted.run(),
         Command::Report(report) => report.run(),
@@ -107,7 +110,7 @@ async fn real_nodes(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hostile(hostile) => return hostile.run().await,
         Command::HostilePeer(peer) => peer.run().await?,
         Command::BenchPeer { dir, tcp } => bench::serve(&dir, tcp).await?,
-        Command::Sim(_) | Command::Check(_) | Command::Planted(_) | Command::Report(_) => {
+        Command::Sim(_) | Command::Kinds(_) | Command::Check(_) | Command::Planted(_) | Command::Report(_) => {
             unreachable!("they need no real nodes")
         }
     }

@@ -5,6 +5,9 @@
 
 mod check;
 mod load;
+mod nodes;
+mod only;
+mod open;
 mod topology;
 mod units;
 mod write;
@@ -12,11 +15,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::num::NonZeroU64;
-
 use serde::Deserialize;
 
 pub(crate) use self::load::load;
+pub(crate) use self::nodes::{KindName, NodesTable};
+pub(crate) use self::only::{SealerChoice, SimExpect, SimOnly};
 pub(crate) use self::topology::{Shape, Topology};
 pub(crate) use self::units::{Percent, Rate, Shift, Sizes, Span};
 
@@ -34,6 +37,9 @@ pub(crate) struct Scenario {
     /// How long after that everything accepted may take to be told.
     pub(crate) settle: Span,
     pub(crate) topology: Topology,
+    /// What nodes are like.
+    #[serde(default)]
+    pub(crate) nodes: NodesTable,
     /// What every link is like.
     #[serde(default)]
     pub(crate) link: Link,
@@ -349,53 +355,4 @@ pub(crate) enum Amount {
     /// Every one that does not end by its deadline or by being withdrawn.
     All,
     AtLeast(u64),
-}
-
-/// What only the simulator does.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SimOnly {
-    /// Each seed adds a random set of faults to those of the file.
-    #[serde(default)]
-    pub(crate) swarm: bool,
-    /// Each seed has random circumstances; a part of the swarm.
-    #[serde(default)]
-    pub(crate) circumstances: bool,
-    /// Which sealer runs; the real one in one of twenty seeds.
-    #[serde(default)]
-    pub(crate) sealer: SealerChoice,
-    /// Where seeds are shared out among scenarios, this one has a share in one of so many rounds.
-    pub(crate) rare: Option<NonZeroU64>,
-    #[serde(default)]
-    pub(crate) expect: SimExpect,
-}
-
-/// What must hold in the simulator, which sees the whole network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SimExpect {
-    /// From the last link that comes up at the beginning until everybody reaches everybody.
-    pub(crate) formed_within: Option<Span>,
-    /// The same after something was lost, in 99 of 100 cases.
-    pub(crate) healed_within: Option<Span>,
-    /// The most bytes of routing's frames per node and minute while everybody reaches everybody.
-    pub(crate) quiet_bytes: Option<u64>,
-    /// What is said before counts for nothing.
-    pub(crate) quiet_after: Option<Span>,
-    /// The most frames with updates of a node that has no link to an end of a flapping link, in the median minute.
-    pub(crate) far_updates: Option<u64>,
-    /// The most bytes of others' parcels that a relay may hold.
-    pub(crate) held_bytes: Option<u64>,
-    /// Jain's index over what is shown of each sender while messages are sent, at least.
-    pub(crate) fairness: Option<Percent>,
-}
-
-/// Which sealer runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SealerChoice {
-    #[default]
-    Mixed,
-    Cheap,
-    Real,
 }

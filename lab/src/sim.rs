@@ -15,6 +15,7 @@ mod faults;
 mod flaps;
 mod heard;
 mod hostile;
+mod kinds;
 mod liar;
 mod lives;
 mod node;
@@ -28,6 +29,7 @@ mod reuse;
 mod routes;
 mod run;
 mod seal;
+mod shape;
 mod shrink;
 mod swarm;
 mod trace;
@@ -41,11 +43,12 @@ mod tests;
 #[cfg(feature = "net")]
 pub(crate) use self::client::{MARKER, Progress};
 pub(crate) use self::dice::Dice;
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", test))]
 pub(crate) use self::dice::Purpose;
 pub(crate) use self::faults::Fault;
 #[cfg(feature = "net")]
 pub(crate) use self::faults::plan;
+pub(crate) use self::kinds::Kinds;
 #[cfg(feature = "net")]
 pub(crate) use self::report::quantiles;
 pub(crate) use self::report::{Sim, Summary, scenarios, swarm};

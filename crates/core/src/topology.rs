@@ -336,6 +336,8 @@ impl State {
         peer.retry_at = now + pause.saturating_mul(768 + u32::try_from(jitter).unwrap_or_default()) / 1024;
         peer.dial = None;
         if peer.routed {
+            // It is reached without the link, which is not essential any more.
+            peer.essential_until = Instant::default();
             let time = DECLINED_TIME.saturating_mul(1 << peer.declines.min(8)).min(LONGEST_DECLINED_TIME);
             peer.declined_until = now + time;
             peer.declines += 1;

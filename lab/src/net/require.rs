@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use rustix::process::geteuid;
 
 use super::clock;
-use crate::scenario::{FaultKind, Scenario};
+use crate::scenario::{FaultKind, Scenario, Shape};
 
 /// The most nodes whose processes one machine bears.
 const MOST_NODES: usize = 250;
@@ -38,6 +38,9 @@ pub(super) fn translation() -> Result<()> {
 
 /// Fails with what of a scenario real processes cannot do.
 pub(super) fn scenario(scenario: &Scenario) -> Result<()> {
+    if scenario.topology.kind == Shape::Open || scenario.nodes.is_given() {
+        bail!("{} says what nodes of an open topology know, or what nodes are like; use the simulator", scenario.name);
+    }
     let nodes = scenario.topology.nodes;
     if nodes > MOST_NODES {
         bail!(

@@ -1,23 +1,25 @@
 //! What no single key can be wrong about: nodes that do not exist, faults that come too late, nothing expected.
 
 use super::load::{Contradiction, Step};
-use super::topology::{MAX_NODES, Shape};
+use super::topology::{MAX_NODES, MAX_OPEN_NODES, Shape};
 use super::{Expect, Fault, FaultKind, Nodes, Recipients, Scenario, Send};
 
-type Checked = Result<(), Contradiction>;
+pub(super) type Checked = Result<(), Contradiction>;
 
-fn wrong(path: Vec<Step>, problem: impl Into<String>) -> Contradiction {
+pub(super) fn wrong(path: Vec<Step>, problem: impl Into<String>) -> Contradiction {
     Contradiction { path, problem: problem.into() }
 }
 
 /// Where a key of one of several tables stands.
-fn within(table: &'static str, number: usize, key: &'static str) -> Vec<Step> {
+pub(super) fn within(table: &'static str, number: usize, key: &'static str) -> Vec<Step> {
     vec![Step::Key(table), Step::Number(number), Step::Key(key)]
 }
 
 impl Scenario {
     pub(super) fn check(&self) -> Checked {
         self.check_topology()?;
+        self.check_open()?;
+        self.check_nodes()?;
         self.check_links()?;
         if self.send.is_empty() {
             return Err(wrong(vec![Step::Key("send")], "expected at least one table [[send]]"));
@@ -39,8 +41,9 @@ impl Scenario {
         let key = |key| vec![Step::Key("topology"), Step::Key(key)];
         let topology = &self.topology;
         let nodes = topology.nodes;
-        if !(2..=MAX_NODES).contains(&nodes) {
-            return Err(wrong(key("nodes"), format!("expected 2 to {MAX_NODES} nodes, got {nodes}")));
+        let most = if topology.kind == Shape::Open { MAX_OPEN_NODES } else { MAX_NODES };
+        if !(2..=most).contains(&nodes) {
+            return Err(wrong(key("nodes"), format!("expected 2 to {most} nodes, got {nodes}")));
         }
         match (topology.kind, topology.columns) {
             (Shape::Grid, None) => return Err(wrong(key("columns"), "expected the columns of the grid, got none")),
@@ -48,10 +51,10 @@ impl Scenario {
                 let problem = format!("expected a number that divides the {nodes} nodes, got {columns}");
                 return Err(wrong(key("columns"), problem));
             }
-            (Shape::Clique | Shape::Line | Shape::Star | Shape::Random, Some(_)) => {
+            (Shape::Clique | Shape::Line | Shape::Star | Shape::Random | Shape::Open, Some(_)) => {
                 return Err(wrong(key("columns"), "expected no columns in a topology that is no grid"));
             }
-            (Shape::Grid, Some(_)) | (Shape::Clique | Shape::Line | Shape::Star | Shape::Random, None) => {}
+            (Shape::Grid, Some(_)) | (_, None) => {}
         }
         let size = match (topology.kind, topology.islands) {
             (Shape::Random, Some(islands)) if islands == 0 || !nodes.is_multiple_of(islands) || nodes / islands < 2 => {
@@ -60,7 +63,7 @@ impl Scenario {
                 return Err(wrong(key("islands"), problem));
             }
             (Shape::Random, Some(islands)) => nodes / islands,
-            (Shape::Clique | Shape::Line | Shape::Star | Shape::Grid, Some(_)) => {
+            (Shape::Clique | Shape::Line | Shape::Star | Shape::Grid | Shape::Open, Some(_)) => {
                 return Err(wrong(key("islands"), "expected no islands in a topology that is not random"));
             }
             (_, None) => nodes,
@@ -70,14 +73,14 @@ impl Scenario {
             (Shape::Random, Some(degree)) if degree < 2 || degree >= size => {
                 Err(wrong(key("degree"), format!("expected a degree of 2 to {}, got {degree}", size - 1)))
             }
-            (Shape::Clique | Shape::Line | Shape::Star | Shape::Grid, Some(_)) => {
+            (Shape::Clique | Shape::Line | Shape::Star | Shape::Grid | Shape::Open, Some(_)) => {
                 Err(wrong(key("degree"), "expected no degree in a topology that is not random"))
             }
             (Shape::Random, Some(_)) | (_, None) => Ok(()),
         }
     }
 
-    fn node(&self, node: usize, path: Vec<Step>) -> Checked {
+    pub(super) fn node(&self, node: usize, path: Vec<Step>) -> Checked {
         let nodes = self.topology.nodes;
         let problem = || format!("expected a node from 0 to {}, got {node}", nodes - 1);
         if node < nodes { Ok(()) } else { Err(wrong(path, problem())) }
@@ -105,6 +108,9 @@ impl Scenario {
         let at = |key| within("send", number, key);
         if let Nodes::These(nodes) = &send.from {
             nodes.iter().try_for_each(|node| self.node(*node, at("from")))?;
+        }
+        if send.to == Recipients::Neighbours && self.topology.kind == Shape::Open {
+            return Err(wrong(at("to"), "expected no neighbours in an open topology, whose links nodes choose"));
         }
         if let Recipients::These(nodes) = &send.to {
             nodes.iter().try_for_each(|node| self.node(*node, at("to")))?;
@@ -169,6 +175,9 @@ impl Scenario {
         }
         for node in fault.groups.iter().flatten().flatten() {
             self.node(*node, at("groups"))?;
+        }
+        if fault.kind.is_of_links() && fault.link.is_none() && self.topology.kind == Shape::Open {
+            return Err(wrong(at("kind"), "expected link, since most pairs of an open topology have none"));
         }
         if let Some(key) = fault.foreign_key() {
             return Err(wrong(at(key), format!("expected no {key} in a fault of kind {}", fault.kind.name())));

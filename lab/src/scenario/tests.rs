@@ -1,8 +1,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use tidings_crypto::Power;
+
 use super::load;
 use super::load::parse;
+use crate::sim::{Dice, Purpose};
 
 /// A scenario of which a test changes one line.
 const GOOD: &str = r#"about = "two"
@@ -36,7 +39,7 @@ fn the_good_one_is_read() {
 
 #[test]
 fn all_scenarios_of_the_tree_are_read_and_written() {
-    for folder in ["scenarios", "scenarios/large"] {
+    for folder in ["scenarios", "scenarios/large", "scenarios/topology"] {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in fs::read_dir(folder).unwrap() {
             let file = entry.unwrap().path();
@@ -111,6 +114,94 @@ fn impossible_topologies_are_named() {
     ];
     for (from, to, expected) in cases {
         assert_eq!(told(from, to), expected);
+    }
+}
+
+/// An open topology in place of the good one's two nodes in a line.
+const OPEN: &str = "kind = \"open\"\nnodes = 4\ntold = 2\njoined = 1";
+
+#[test]
+fn open_topologies_are_read() {
+    let text = GOOD.replace("kind = \"line\"\nnodes = 2", OPEN);
+    let text = text.replace("[[send]]", "[nodes]\nshape = \"ring\"\nmains = [1]\nbattery = \"all\"\n[[send]]");
+    let scenario = parse("s.toml", "s", &text).unwrap();
+    let power = (0..4).map(|node| scenario.nodes.power(node));
+    assert!(power.eq([Power::Battery, Power::Mains, Power::Battery, Power::Battery]));
+    for node in 0..4 {
+        let [joined, told] = scenario.topology.acquaintances(node, &mut Dice::split(1, Purpose::Acquaintances(node)));
+        assert_eq!((joined.len(), told.len()), (1, 2));
+        assert!(!joined.contains(&node) && !told.contains(&node) && !told.contains(&joined[0]));
+        assert!(node == 0 || joined[0] < node, "{node} knows one before it");
+    }
+}
+
+#[test]
+fn impossible_open_topologies_are_named() {
+    let lines = "kind = \"line\"\nnodes = 2";
+    let open = |from: &str, to: &str| told(lines, &OPEN.replace(from, to));
+    let cases = [
+        (open("nodes = 4", "nodes = 501"), "s.toml, line 6, topology.nodes: expected 2 to 500 nodes, got 501"),
+        (
+            open("told = 2", "told = 3"),
+            "s.toml, line 7, topology.told: expected told and joined of 1 to 3 together, got 4",
+        ),
+        (
+            open("\ntold = 2\njoined = 1", ""),
+            "s.toml, line 4, topology.joined: expected told and joined of 1 to 3 together, got 0",
+        ),
+        (
+            told("nodes = 2", "nodes = 2\njoined = 1"),
+            "s.toml, line 7, topology.joined: expected no joined in a topology that is not open",
+        ),
+        (
+            told("[expect]", "[sim.expect]\ndiameter = 3\n[expect]"),
+            "s.toml, line 15, sim.expect.diameter: expected no diameter in a topology that is not open",
+        ),
+        (
+            open("joined = 1", "joined = 1\ndegree = 2"),
+            "s.toml, line 9, topology.degree: expected no degree in a topology that is not random",
+        ),
+    ];
+    for (got, expected) in cases {
+        assert_eq!(got, expected);
+    }
+    let good = GOOD.replace(lines, OPEN);
+    let cases = [
+        (
+            "to = [1]",
+            "to = \"neighbours\"",
+            "s.toml, line 11, send.to: expected no neighbours in an open topology, whose links nodes choose",
+        ),
+        (
+            "kind = \"kill\"",
+            "kind = \"cut\"",
+            "s.toml, line 14, fault.kind: expected link, since most pairs of an open topology have none",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        assert_eq!(parse("s.toml", "s", &good.replace(from, to)).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn contradictions_about_nodes_are_named() {
+    let cases = [
+        (
+            "shape = \"cube\"",
+            "s.toml, line 8, shape: expected mesh, ring, hierarchical, star or adaptive, got \"cube\"",
+        ),
+        ("mains = [2]", "s.toml, line 8, nodes.mains: expected a node from 0 to 1, got 2"),
+        (
+            "mains = \"all\"\nbattery = \"all\"",
+            "s.toml, line 9, nodes.battery: expected all nodes either on mains or on batteries",
+        ),
+        (
+            "mains = [0, 1]\nbattery = [1]",
+            "s.toml, line 9, nodes.battery: expected a node either on mains or on a battery, got 1 twice",
+        ),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(told("[[send]]", &format!("[nodes]\n{keys}\n[[send]]")), expected);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::nodes::KindName;
 use super::{Amount, Fault, Link, Nodes, Recipients, Scenario, SealerChoice, Send, Shape, SimExpect, Sizes, Span};
 
 /// Keys of one table, those that are given.
@@ -43,6 +44,17 @@ fn sizes(sizes: Sizes) -> String {
     if sizes.least == sizes.most { sizes.least.to_string() } else { format!("[{}, {}]", sizes.least, sizes.most) }
 }
 
+fn nodes(nodes: &Nodes) -> String {
+    match nodes {
+        Nodes::All => quoted("all"),
+        Nodes::These(nodes) => format!("{nodes:?}"),
+    }
+}
+
+fn kind(kind: KindName) -> String {
+    quoted(kind.0.name())
+}
+
 impl Scenario {
     /// The file's text.
     pub(crate) fn to_text(&self) -> String {
@@ -52,18 +64,25 @@ impl Scenario {
         table.key("length", Some(span(self.length)));
         table.key("settle", Some(span(self.settle)));
         table.open("[topology]");
-        let kind = match self.topology.kind {
+        let shape = match self.topology.kind {
             Shape::Clique => "clique",
             Shape::Line => "line",
             Shape::Grid => "grid",
             Shape::Star => "star",
             Shape::Random => "random",
+            Shape::Open => "open",
         };
-        table.key("kind", Some(quoted(kind)));
+        table.key("kind", Some(quoted(shape)));
         table.key("nodes", Some(self.topology.nodes.to_string()));
         table.key("columns", self.topology.columns.map(|columns| columns.to_string()));
         table.key("degree", self.topology.degree.map(|degree| degree.to_string()));
         table.key("islands", self.topology.islands.map(|islands| islands.to_string()));
+        table.key("told", self.topology.told.map(|told| told.to_string()));
+        table.key("joined", self.topology.joined.map(|joined| joined.to_string()));
+        table.open("[nodes]");
+        table.key("shape", self.nodes.shape.map(kind));
+        table.key("mains", self.nodes.mains.as_ref().map(nodes));
+        table.key("battery", self.nodes.battery.as_ref().map(nodes));
         table.open("[link]");
         quality(&mut table, &self.link);
         table.key("mtu", self.link.mtu.map(|mtu| mtu.to_string()));
@@ -135,6 +154,13 @@ impl Scenario {
             table.key("far_updates", expect.far_updates.map(|count| count.to_string()));
             table.key("held_bytes", expect.held_bytes.map(|bytes| bytes.to_string()));
             table.key("fairness", expect.fairness.map(|share| percent(share.0)));
+            table.key("diameter", expect.diameter.map(|most| most.to_string()));
+            table.key("largest_degree", expect.largest_degree.map(|most| most.to_string()));
+            table.key("one_component", expect.one_component.then(|| "true".to_owned()));
+            table.key("link_changes", expect.link_changes.map(|most| most.to_string()));
+            table.key("kind", expect.kind.map(kind));
+            table.key("kind_changes", expect.kind_changes.map(|most| most.to_string()));
+            table.key("kinds_apart", expect.kinds_apart.map(span));
         }
     }
 }
@@ -149,13 +175,7 @@ fn quality(table: &mut Table<'_>, link: &Link) {
 
 fn send(table: &mut Table<'_>, send: &Send) {
     table.open("[[send]]");
-    table.key(
-        "from",
-        Some(match &send.from {
-            Nodes::All => quoted("all"),
-            Nodes::These(nodes) => format!("{nodes:?}"),
-        }),
-    );
+    table.key("from", Some(nodes(&send.from)));
     table.key(
         "to",
         Some(match &send.to {

@@ -202,7 +202,8 @@ impl<S: LabSealer> World<S> {
             }
             Event::Degraded { reason } => self.tally.degraded(reason),
             Event::Route { peer, .. } => self.on_rerouted(index, &peer),
-            Event::NeighbourUp { .. } | Event::NeighbourDown { .. } | Event::Contact(_) | Event::Topology { .. } => {}
+            Event::NeighbourUp { .. } | Event::NeighbourDown { .. } | Event::Contact(_) => {}
+            Event::Topology { kind, .. } => self.shaping.on_kind(self.now, index, kind),
         }
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Dice {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     Topology,
+    /// Whom a node of an open topology knows at its start.
+    Acquaintances(usize),
     Faults,
     Swarm,
     #[cfg(all(feature = "seeded", getrandom_backend = "custom"))]
@@ -25,6 +27,7 @@ impl Dice {
     pub(crate) fn split(seed: u64, purpose: Purpose) -> Self {
         let (kind, number) = match purpose {
             Purpose::Topology => (1, 0),
+            Purpose::Acquaintances(number) => (9, number),
             Purpose::Faults => (2, 0),
             Purpose::Links => (3, 0),
             Purpose::Swarm => (7, 0),

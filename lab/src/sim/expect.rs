@@ -6,7 +6,7 @@ use super::node::LabSealer;
 use super::world::World;
 use crate::checker::{Rule, Violation, percentile};
 use crate::log::{Entry, Line};
-use crate::scenario::{ClassName, SimExpect};
+use crate::scenario::{ClassName, KindName, SimExpect};
 
 impl<S: LabSealer> World<S> {
     /// What is not as expected.
@@ -50,7 +50,41 @@ impl<S: LabSealer> World<S> {
                 miss(format!("expected a fairness of {} millionths, got {got}", least.0));
             }
         }
+        self.judge_shape(expect, &mut miss);
         missed
+    }
+}
+
+impl<S: LabSealer> World<S> {
+    /// What is not as expected of the shape that nodes gave to an open topology.
+    fn judge_shape(&self, expect: &SimExpect, miss: &mut impl FnMut(String)) {
+        let Some(figures) = &self.shaping.figures else { return };
+        let changes = &figures.changes;
+        for (most, got, what) in [
+            (expect.diameter, u64::from(figures.diameter), "links between two nodes"),
+            (expect.largest_degree, figures.largest_degree as u64, "links of a node"),
+            (expect.one_component.then_some(1), figures.components as u64, "component"),
+            (expect.kind_changes, changes.most, "changes of kind of a node"),
+        ] {
+            if let Some(most) = most.filter(|most| got > *most) {
+                miss(format!("expected at most {most} {what}, got {got}"));
+            }
+        }
+        let per_hour = (figures.laid + figures.dropped) * 60.0;
+        if let Some(most) = expect.link_changes.filter(|most| per_hour > *most as f64) {
+            miss(format!("expected at most {most} links laid and dropped per node and hour, got {per_hour:.2}"));
+        }
+        if let Some(KindName(kind)) = expect.kind {
+            let of = figures.kinds.get(&kind).copied().unwrap_or_default();
+            if of * 10 < figures.living * 9 {
+                miss(format!("expected that nine in ten nodes lay links as {kind}, got {of} of {}", figures.living));
+            }
+        }
+        if let (Some(least), Some(got)) = (expect.kinds_apart, changes.apart)
+            && got < least.micros()
+        {
+            miss(format!("expected at least {:?} between two changes of a node's kind, got {got} us", least.0));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use tidings_core::trust::Evidence;
 use super::dice::Dice;
 use super::node::{Ending, LabSealer};
 use super::reach::{Disturbance, Reached};
+use super::shape::Figures;
 use super::trace::Mark;
 use super::wire::Quality;
 use super::world::{BEGIN, Happening, World};
@@ -55,6 +56,8 @@ pub(crate) struct Tally {
     /// Recorded routes that were followed, at recipients and at senders.
     pub(crate) recorded: [u64; 2],
     pub(crate) reached: Reached,
+    /// Of each run of an open topology, what its nodes made of it.
+    pub(crate) shapes: Vec<Figures>,
     /// The most updates of a node far from all flapping links, in the median minute.
     pub(crate) far_updates: Option<u64>,
     /// The most bytes of others' parcels that a relay held.
@@ -323,11 +326,13 @@ impl<S: LabSealer> World<S> {
 
     fn cut(&mut self, road: usize) {
         self.roads[road].cuts += 1;
+        self.on_road(Disturbance::Loss);
         self.sever(road);
     }
 
     fn join(&mut self, road: usize) {
         self.roads[road].cuts -= 1;
+        self.on_road(Disturbance::Gain);
     }
 
     /// A flapping link's next turn.
@@ -370,6 +375,7 @@ impl<S: LabSealer> World<S> {
 
     /// All faults end, and stay ended.
     pub(super) fn heal(&mut self) {
+        self.measure_shape();
         for number in 0..self.faults.len() {
             self.over(number);
         }

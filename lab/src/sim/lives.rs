@@ -45,16 +45,17 @@ impl<S: LabSealer> World<S> {
         let identity = IdentityKey::from_seed(&node.identity.seed());
         let seed = node.dice.bytes();
         node.engine = Some(Engine::new(node.config.clone(), identity, sealer, snapshot, node.clock.at(now), seed));
+        self.shaping.on_start(now, index, self.nodes[index].config.told.power);
         self.disturb(Disturbance::Gain);
         self.trace.note(now, index, Mark::Start, self.nodes[index].life, 0);
         self.trace.tell(now, index, || "starts".to_owned());
         self.drain(index);
         self.input(index, Input::Listening(vec![address(index)]));
-        for road in self.nodes[index].roads.clone() {
-            let [a, b] = self.roads[road].ends;
-            let other = if a == index { b } else { a };
+        let [joined, told] = self.nodes[index].knows.clone();
+        let told = told.into_iter().map(|other| (other, Source::Card));
+        for (other, source) in joined.into_iter().map(|other| (other, Source::Person)).chain(told) {
             let peer = Some(self.keys[other]);
-            self.input(index, Input::Discovered { peer, addresses: vec![address(other)], source: Source::Person });
+            self.input(index, Input::Discovered { peer, addresses: vec![address(other)], source });
         }
         self.client_starts(index);
         let life = self.nodes[index].life;
@@ -72,6 +73,8 @@ impl<S: LabSealer> World<S> {
         }
         node.deadline = None;
         node.stash.clear();
+        let (now, power, links) = (self.now, node.config.told.power, self.linked_roads(index));
+        self.shaping.on_end(now, power, links);
         self.disturb(Disturbance::Loss);
         self.routes.forget(index);
         let node = &mut self.nodes[index];

@@ -85,6 +85,8 @@ pub(crate) struct Node<S: LabSealer> {
     pub(crate) last_answer: u64,
     /// The roads that begin here.
     pub(crate) roads: Vec<usize>,
+    /// Whose addresses it knows at its start: as a person gave them, and as they stand in cards.
+    pub(crate) knows: [Vec<usize>; 2],
     /// The links it has: its name for each, the wire and the end.
     pub(crate) links: std::collections::BTreeMap<tidings_core::ids::LinkId, (usize, usize)>,
     pub(crate) last_link: u64,

@@ -1,7 +1,8 @@
 //! How long it takes until everybody reaches everybody again.
 //!
 //! The network is *whole* while from every running node the next hops lead to every other to which working links lead
-//! at all. What ends that is a *disturbance*: a link or a node that comes or goes. The time from the last disturbance
+//! at all; in an open topology, to every other to which links could lead. What ends that is a *disturbance*: a link or
+//! a node that comes or goes; in an open topology, whose links nodes choose, a node or a road. The time from the last disturbance
 //! until all is whole is what a person would wait for; what routing says meanwhile, and while all is whole, is what
 //! it costs.
 
@@ -154,6 +155,23 @@ impl<S: LabSealer> World<S> {
         self.reach.mark_all();
     }
 
+    /// A link came or went. In an open topology nodes lay and drop links as they choose: that is no disturbance, but
+    /// ways may be gone.
+    pub(super) fn relinked(&mut self, what: Disturbance) {
+        if self.is_open() {
+            self.reach.mark_all();
+        } else {
+            self.disturb(what);
+        }
+    }
+
+    /// A road was cut or joined. In an open topology that says who can be reached; in others links do.
+    pub(super) fn on_road(&mut self, what: Disturbance) {
+        if self.is_open() {
+            self.disturb(what);
+        }
+    }
+
     /// Looks whether the network is whole, if that is not known and enough time has passed.
     pub(super) fn look(&mut self) {
         self.reach.begin_quiet(self.now, self.tally.routing_bytes);
@@ -161,7 +179,7 @@ impl<S: LabSealer> World<S> {
             return;
         }
         self.reach.look_at = self.now + (self.nodes.len() as u64 * 50).clamp(1_000, 100_000);
-        if !self.reach.formed && !self.all_linked() {
+        if !self.reach.formed && !self.is_open() && !self.all_linked() {
             return;
         }
         if self.reach.stale_parts {
@@ -205,6 +223,7 @@ impl<S: LabSealer> World<S> {
         };
         times.push(took);
         self.reach.formed = true;
+        self.shaping.on_formed(self.now);
         self.reach.whole = Some((self.now, self.tally.routing_bytes));
         self.trace.tell(self.now, 0, || format!("the network is whole {took} us after the last disturbance"));
     }
@@ -212,7 +231,7 @@ impl<S: LabSealer> World<S> {
 
 impl<S: LabSealer> World<S> {
     /// The node at the other end of a wire that carries.
-    fn carries(&self, wire: usize, end: usize) -> Option<usize> {
+    pub(super) fn carries(&self, wire: usize, end: usize) -> Option<usize> {
         let silent = self.roads[self.wires[wire].road].is_silent();
         self.across(wire, end).filter(|other| !silent && self.nodes[*other].is_running())
     }
@@ -226,7 +245,19 @@ impl<S: LabSealer> World<S> {
         self.roads.iter().enumerate().all(|(number, road)| road.ends.iter().all(|end| carries(*end, number)))
     }
 
-    /// Finds which nodes working links join.
+    /// To whom a working link leads from a node, or, in an open topology, to whom one can.
+    fn joined(&self, node: usize) -> Vec<usize> {
+        if !self.is_open() {
+            let links = self.nodes[node].links.values();
+            return links.filter_map(|(wire, end)| self.carries(*wire, *end)).collect();
+        }
+        let roads = self.nodes[node].roads.iter().map(|road| &self.roads[*road]);
+        let roads = roads.filter(|road| road.cuts == 0 && !road.is_silent());
+        let others = roads.map(|road| road.ends[1 - road.from(node)]);
+        others.filter(|other| self.nodes[*other].is_running() && self.hostile[*other].is_none()).collect()
+    }
+
+    /// Finds which nodes working links join, or can.
     fn part(&mut self) {
         self.reach.stale_parts = false;
         self.reach.parts.fill(0);
@@ -242,10 +273,8 @@ impl<S: LabSealer> World<S> {
             let (mut open, mut members) = (vec![first], Vec::new());
             while let Some(at) = open.pop() {
                 members.push(at);
-                for (wire, end) in self.nodes[at].links.values() {
-                    if let Some(next) = self.carries(*wire, *end)
-                        && self.reach.parts[next] == 0
-                    {
+                for next in self.joined(at) {
+                    if self.reach.parts[next] == 0 {
                         self.reach.parts[next] = parts;
                         open.push(next);
                     }

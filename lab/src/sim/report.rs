@@ -302,7 +302,7 @@ impl Summary {
 
 /// Where a scenario of that name lies.
 fn path_of(scenario: &str) -> PathBuf {
-    let folders = [Path::new(SCENARIOS).to_owned(), Path::new(SCENARIOS).join("large")];
+    let folders = ["", "large", "topology"].map(|folder| Path::new(SCENARIOS).join(folder));
     let paths = folders.map(|folder| folder.join(format!("{scenario}.toml")));
     paths.into_iter().find(|path| path.exists()).unwrap_or_else(|| PathBuf::from(format!("{scenario}.toml")))
 }
@@ -339,6 +339,7 @@ impl Summary {
         if let Some(updates) = tally.far_updates {
             println!("updates a minute far from what flaps: {updates}");
         }
+        super::kinds::print(&tally.shapes);
         println!(
             "parcels relayed {}, tried another way {}, given back {}; held by a relay at most {} bytes; frames dropped {}",
             tally.relayed, tally.rerouted, tally.given_back, tally.held_bytes, tally.frames_dropped,
@@ -388,6 +389,7 @@ impl Tally {
         self.followed_all += other.followed_all;
         self.recorded = std::array::from_fn(|end| self.recorded[end] + other.recorded[end]);
         self.reached.add(other.reached);
+        self.shapes.extend(other.shapes);
         self.held_bytes = self.held_bytes.max(other.held_bytes);
         self.far_updates = self.far_updates.max(other.far_updates);
         self.relayed += other.relayed;

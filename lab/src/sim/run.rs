@@ -144,6 +144,7 @@ fn run_with<S: LabSealer>(scenario: Arc<Scenario>, seed: u64, how: &How) -> Outc
     verdict.violations.extend(world.judge(&scenario.sim.expect));
     world.tally.far_updates = world.far_updates();
     world.tally.reached = std::mem::take(&mut world.reach.reached);
+    world.tally.shapes.extend(world.shaping.figures.take());
     let Routes { installed, followed, followed_all, recorded, .. } = world.routes;
     world.tally.recorded = recorded;
     (world.tally.installed, world.tally.followed, world.tally.followed_all) = (installed, followed, followed_all);

@@ -2,12 +2,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tidings_core::ids::{FlowId, MessageId};
+use tidings_core::topology::Kind;
 use tidings_core::trust::Evidence;
+use tidings_crypto::Power;
 
 use super::dice::{Dice, Purpose};
 use super::expect::fairness;
 use super::faults::Tally;
 use super::run::{How, run};
+use super::shape::{Changes, Figures, Shaping};
 use super::shrink::shrink;
 use super::wire::{Quality, Road};
 use crate::checker::Rule;
@@ -199,4 +202,51 @@ fn a_payload_in_the_clear_is_seen() {
     assert!(contains_marker(&[b"TTT", MARKER, b"T"].concat()));
     assert!(!contains_marker(&MARKER[..MARKER.len() - 1]));
     assert!(!contains_marker(&[&MARKER[..5], &MARKER[6..]].concat()));
+}
+
+#[test]
+fn a_few_on_batteries_are_seen_to_form_a_star() {
+    let tallies = keeps_the_promise("topology/star", &[1]);
+    let [shape] = tallies[0].shapes.as_slice() else { panic!("one run, one shape: {:?}", tallies[0].shapes) };
+    assert_eq!((shape.living, shape.components, shape.diameter), (20, 1, 2));
+    assert_eq!(shape.largest_degree, 19, "one centre");
+    assert_eq!(shape.kinds, [(Kind::Star, 20)].into());
+    assert_eq!((shape.changes.most, shape.changes.apart), (1, None));
+    assert!(shape.battery_degree.unwrap() < 2.0, "{shape:?}");
+}
+
+#[test]
+fn what_a_shape_comes_to_is_measured_from_links() {
+    let mut shape = Figures::default();
+    // A line of three, a pair, and a node that does not run.
+    let links = [vec![1], vec![0, 2], vec![1], vec![4], vec![3], vec![]];
+    shape.measure_paths(&[0, 1, 2, 3, 4], &links);
+    assert_eq!((shape.components, shape.diameter), (2, 2));
+    // Four ways of one link and two of two between the three; two of one between the pair.
+    assert!((shape.mean_path - 10.0 / 8.0).abs() < 1e-9, "{}", shape.mean_path);
+}
+
+#[test]
+fn links_and_changes_count_from_when_they_are_to() {
+    let mut shaping = Shaping::new(true, 2, 1_000);
+    for node in 0..2 {
+        shaping.on_start(0, node, [Power::Mains, Power::Battery][node]);
+    }
+    shaping.on_formed(500);
+    shaping.on_laid(900);
+    shaping.on_laid(1_000);
+    shaping.on_dropped(2_000);
+    shaping.on_written(2_000, 1, [(9, 100), (5, 50)].into_iter());
+    shaping.on_end(31_000, Power::Battery, 3);
+    shaping.pass(61_000);
+    assert_eq!((shaping.laid, shaping.dropped, shaping.lost), (1, 1, 3));
+    assert_eq!(shaping.node_micros, [90_000, 30_000]);
+    assert_eq!(shaping.written, [[0, 0], [150, 100]]);
+    for (at, node) in [(1, 0), (2, 1), (9, 1)] {
+        shaping.on_kind(at, node, Kind::Ring);
+    }
+    shaping.on_start(70_000, 1, Power::Battery);
+    shaping.on_kind(70_001, 1, Kind::Star);
+    let to = [(Kind::Ring, 3), (Kind::Star, 1)].into();
+    assert_eq!(shaping.changes, Changes { to, most: 2, apart: Some(7) });
 }

@@ -1,5 +1,6 @@
 //! How bytes cross the roads.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -81,7 +82,8 @@ impl<S: LabSealer> World<S> {
         self.wires.push(Wire { road, ends, lanes: [Lane::default(), Lane::default()] });
         self.tally.links += 1;
         if self.wires_over(road).iter().filter(|wire| self.across(**wire, 0).is_some()).count() == 1 {
-            self.disturb(Disturbance::Gain);
+            self.shaping.on_laid(self.now);
+            self.relinked(Disturbance::Gain);
         }
         let (kind, keys) = (LinkKind::Tcp, ends.map(|end| self.keys[end.node]));
         let dialled = Input::LinkUp { link: ends[0].link, peer: keys[1], kind, dial: Some(dial), address: remote };
@@ -104,6 +106,7 @@ impl<S: LabSealer> World<S> {
         });
         self.trace.written(&bytes);
         self.tally.count_frames(&bytes);
+        self.shaping.on_written(self.now, index, frames(&bytes));
         self.flaps.hear(self.now, index, frames(&bytes).filter(|(kind, _)| *kind == UPDATES).count());
         if contains_marker(&bytes) {
             self.write(None, Entry::Plaintext { place: format!("the wire of node {index}") });
@@ -251,7 +254,8 @@ impl<S: LabSealer> World<S> {
         self.wires[wire].ends[end].up = false;
         let others = self.wires_over(self.wires[wire].road);
         if was_up && !others.iter().any(|wire| self.across(*wire, 0).is_some()) {
-            self.disturb(Disturbance::Loss);
+            self.shaping.on_dropped(self.now);
+            self.relinked(Disturbance::Loss);
         }
         self.wires[wire].lanes[end].held.clear();
         self.nodes[node].links.remove(&link);
@@ -272,6 +276,13 @@ impl<S: LabSealer> World<S> {
         wires.sort_unstable();
         wires.dedup();
         wires
+    }
+
+    /// How many roads from a node carry a link that is up at both ends.
+    pub(super) fn linked_roads(&self, index: usize) -> u64 {
+        let links = self.nodes[index].links.values();
+        let up = links.filter(|(wire, end)| self.across(*wire, *end).is_some());
+        up.map(|(wire, _)| self.wires[*wire].road).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// A silence is over: what it swallowed is sent again, and writers go on.

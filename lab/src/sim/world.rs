@@ -20,10 +20,11 @@ use super::node::{Disk, LabSealer, Node};
 use super::queue::Queue;
 use super::reach::Reach;
 use super::routes::Routes;
+use super::shape::Shaping;
 use super::trace::{Mark, Trace};
 use super::wire::{Quality, Road, Wire};
 use crate::log::{Entry, Line};
-use crate::scenario::{FaultKind, Nodes, Recipients, Scenario};
+use crate::scenario::{FaultKind, Nodes, Recipients, Scenario, Shape};
 
 /// When a run begins, in microseconds: clocks may be set back a little.
 pub(crate) const BEGIN: u64 = 1_000_000;
@@ -67,6 +68,7 @@ pub(super) struct World<S: LabSealer> {
     pub(super) routes: Routes,
     pub(super) reach: Reach,
     pub(super) flaps: Flaps,
+    pub(super) shaping: Shaping,
     pub(super) trace: Trace,
     pub(super) log: Vec<Line>,
     /// Reads cut what arrives at random places.
@@ -123,11 +125,13 @@ impl<S: LabSealer> World<S> {
             .map(|(index, roads)| new_node(&scenario, seed, index, &neighbours[index], roads))
             .collect();
         let quiet_from = scenario.sim.expect.quiet_after.map(|after| BEGIN + after.micros());
+        let open = scenario.topology.kind == Shape::Open;
         let keys: Vec<_> = nodes.iter().map(|node: &Node<S>| node.key).collect();
         Self {
             now: BEGIN,
             routes: Routes::new(&keys),
             flaps: Flaps::new(count),
+            shaping: Shaping::new(open, count, quiet_from.unwrap_or(BEGIN)),
             reach: Reach::new(count, BEGIN, quiet_from),
             keys,
             roads,
@@ -331,10 +335,20 @@ fn new_node<S: LabSealer>(
         Progress::to(recipients)
     });
     let client = Client::new(Dice::split(seed, Purpose::Client(index)), progress.collect());
+    let mut config = Config { name: format!("n{index}"), ..Config::default() };
+    config.told.power = scenario.nodes.power(index);
+    if let Some(shape) = scenario.nodes.shape {
+        config.topology.kind = shape.0;
+    }
+    let topology = &scenario.topology;
+    let knows = match topology.kind {
+        Shape::Open => topology.acquaintances(index, &mut Dice::split(seed, Purpose::Acquaintances(index))),
+        Shape::Clique | Shape::Line | Shape::Grid | Shape::Star | Shape::Random => [neighbours.to_vec(), Vec::new()],
+    };
     Node {
         key: identity.peer(),
         identity,
-        config: Config { name: format!("n{index}"), ..Config::default() },
+        config,
         store: ModelStore::new(dice.next()),
         engine: None,
         life: 0,
@@ -349,6 +363,7 @@ fn new_node<S: LabSealer>(
         stash: Vec::new(),
         last_answer: 0,
         roads,
+        knows,
         links: std::collections::BTreeMap::new(),
         last_link: 0,
         #[cfg(feature = "sqlite")]

@@ -192,6 +192,27 @@ fn a_link_whose_drop_cost_a_route_is_laid_again_and_kept() {
     assert_eq!(again, 1, "and not dropped again");
 }
 
+/// The other end has too many links, and somebody else leads to it by now.
+#[test]
+fn a_link_that_is_refused_though_a_route_leads_there_is_not_laid_again_and_again() {
+    let mut solo = Solo::new(mesh());
+    for draw in 1..=12 {
+        solo.know(key(draw));
+        solo.link(key(draw));
+        solo.tell(Event::Routed { peer: key(draw) });
+    }
+    solo.pass(secs(11));
+    let peer = solo.dropped()[0];
+    solo.tell(Event::Unlinked { peer });
+    solo.tell(Event::Unrouted { peer });
+    solo.pass(secs(70));
+    assert!(solo.wanted.contains(&peer), "it is laid again");
+    solo.tell(Event::Routed { peer });
+    solo.tell(Event::DialFailed { peer });
+    solo.pass(secs(1200));
+    assert!(!solo.wanted.contains(&peer), "and not once it is refused");
+}
+
 #[test]
 fn a_kind_that_is_set_is_told_with_its_reason() {
     let mut solo = Solo::new(mesh());
