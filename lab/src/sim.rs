@@ -34,6 +34,7 @@ mod shrink;
 mod swarm;
 mod trace;
 mod traffic;
+mod ways;
 mod wire;
 mod world;
 

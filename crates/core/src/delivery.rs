@@ -142,7 +142,7 @@ pub(crate) enum Effect {
         content: Content,
         inner: Bytes,
         left_seconds: u32,
-        path: Option<Path>,
+        record_route: bool,
     },
     /// Take a parcel out of the link's queue if it has not begun to leave.
     Withdraw(OutParcelNo),

@@ -492,8 +492,8 @@ impl<S: Sealer> Engine<S> {
                     sessions::Plaintext { content: Some(content), flow_random, messages, controls: Vec::new() },
                 );
             }
-            Effect::Send { parcel, peer, class, session, content, inner, left_seconds, path } => {
-                self.send(now, parcel, peer, class, session, content, inner, left_seconds, path.as_ref());
+            Effect::Send { parcel, peer, class, session, content, inner, left_seconds, record_route } => {
+                self.send(now, parcel, peer, class, session, content, inner, left_seconds, record_route);
             }
             Effect::Withdraw(parcel) => self.withdraw(now, parcel),
             Effect::State { peer, controls } => self.state(peer, &controls),

@@ -1,4 +1,4 @@
-//! What nodes are like: in which shape they lay links, and where their energy comes from.
+//! What nodes are like: in which kind of topology they lay links, and where their energy comes from.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -12,7 +12,7 @@ use super::Nodes;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodesTable {
     /// The kind of topology that they are set to.
-    pub(crate) shape: Option<KindName>,
+    pub(crate) topology: Option<KindName>,
     /// Who is on mains; all means all that are not on batteries.
     pub(crate) mains: Option<Nodes>,
     /// Who is on a battery; all means all that are not on mains.
@@ -23,7 +23,7 @@ impl NodesTable {
     /// Whether anything is said.
     #[cfg(feature = "net")]
     pub(crate) fn is_given(&self) -> bool {
-        self.shape.is_some() || self.mains.is_some() || self.battery.is_some()
+        self.topology.is_some() || self.mains.is_some() || self.battery.is_some()
     }
 
     /// Where a node's energy comes from.

@@ -123,7 +123,7 @@ const OPEN: &str = "kind = \"open\"\nnodes = 4\ntold = 2\njoined = 1";
 #[test]
 fn open_topologies_are_read() {
     let text = GOOD.replace("kind = \"line\"\nnodes = 2", OPEN);
-    let text = text.replace("[[send]]", "[nodes]\nshape = \"ring\"\nmains = [1]\nbattery = \"all\"\n[[send]]");
+    let text = text.replace("[[send]]", "[nodes]\ntopology = \"ring\"\nmains = [1]\nbattery = \"all\"\n[[send]]");
     let scenario = parse("s.toml", "s", &text).unwrap();
     let power = (0..4).map(|node| scenario.nodes.power(node));
     assert!(power.eq([Power::Battery, Power::Mains, Power::Battery, Power::Battery]));
@@ -187,8 +187,8 @@ fn impossible_open_topologies_are_named() {
 fn contradictions_about_nodes_are_named() {
     let cases = [
         (
-            "shape = \"cube\"",
-            "s.toml, line 8, shape: expected mesh, ring, hierarchical, star or adaptive, got \"cube\"",
+            "topology = \"cube\"",
+            "s.toml, line 8, topology: expected mesh, ring, hierarchical, star or adaptive, got \"cube\"",
         ),
         ("mains = [2]", "s.toml, line 8, nodes.mains: expected a node from 0 to 1, got 2"),
         (

@@ -80,7 +80,7 @@ impl Scenario {
         table.key("told", self.topology.told.map(|told| told.to_string()));
         table.key("joined", self.topology.joined.map(|joined| joined.to_string()));
         table.open("[nodes]");
-        table.key("shape", self.nodes.shape.map(kind));
+        table.key("topology", self.nodes.topology.map(kind));
         table.key("mains", self.nodes.mains.as_ref().map(nodes));
         table.key("battery", self.nodes.battery.as_ref().map(nodes));
         table.open("[link]");

@@ -339,7 +339,7 @@ impl Summary {
         if let Some(updates) = tally.far_updates {
             println!("updates a minute far from what flaps: {updates}");
         }
-        super::kinds::print(&tally.shapes);
+        super::shape::print(&tally.shapes);
         println!(
             "parcels relayed {}, tried another way {}, given back {}; held by a relay at most {} bytes; frames dropped {}",
             tally.relayed, tally.rerouted, tally.given_back, tally.held_bytes, tally.frames_dropped,

@@ -3,7 +3,7 @@
 //! Each time a node's next hop changes, the way from it is followed over the links that are up at both ends. If that
 //! comes back to the node, a parcel could go round: routing promises that it never does, not even for a moment.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use tidings_core::Engine;
 use tidings_core::ids::{LinkId, MessageId};
@@ -11,6 +11,7 @@ use tidings_core::wire::Path;
 use tidings_crypto::{PeerKey, RoutingId};
 
 use super::node::LabSealer;
+use super::ways::distances;
 use super::world::World;
 use crate::checker::{MAX_VIOLATIONS, Rule, Violation};
 
@@ -236,20 +237,10 @@ impl<S: LabSealer> World<S> {
     }
 
     fn shortest_from(&self, from: usize) -> (usize, Vec<u32>) {
-        let mut shortest = vec![UNREACHED; self.nodes.len()];
-        shortest[from] = 0;
-        let mut open = VecDeque::from([from]);
-        while let Some(at) = open.pop_front() {
-            for next in self.nodes[at].roads.iter().flat_map(|road| self.roads[*road].ends) {
-                if shortest[next] == UNREACHED {
-                    shortest[next] = shortest[at] + 1;
-                    open.push_back(next);
-                }
-            }
-        }
-        let reached = |links: &u32| *links != UNREACHED;
-        let (first, last) = (shortest.iter().position(reached), shortest.iter().rposition(reached));
+        let ends = |node: usize| self.nodes[node].roads.iter().flat_map(|road| self.roads[*road].ends);
+        let shortest = distances(self.nodes.len(), from, ends);
+        let (first, last) = (shortest.iter().position(Option::is_some), shortest.iter().rposition(Option::is_some));
         let (first, last) = (first.unwrap_or(from), last.unwrap_or(from));
-        (first, shortest[first..=last].to_vec())
+        (first, shortest[first..=last].iter().map(|links| links.unwrap_or(UNREACHED)).collect())
     }
 }

@@ -4,14 +4,19 @@
 //! they write it: from the moment on at which everybody reaches everybody, or a later one that the scenario names,
 //! until the end of its length.
 
+mod report;
+
 use std::collections::BTreeMap;
 
 use tidings_core::topology::Kind;
 use tidings_crypto::Power;
 
 use super::node::LabSealer;
+use super::ways::distances;
 use super::world::World;
 use crate::scenario::Shape;
+
+pub(super) use report::print;
 
 /// The kind of frames that carry parcels; docs/spec/wire.md §2.
 const FRAGMENT: u8 = 5;
@@ -245,7 +250,9 @@ impl Figures {
         let mut seen = vec![false; links.len()];
         for from in living {
             self.components += usize::from(!seen[*from]);
-            for (to, length) in distances(*from, links).into_iter().enumerate() {
+            for (to, length) in
+                distances(links.len(), *from, |node| links[node].iter().copied()).into_iter().enumerate()
+            {
                 let Some(length) = length else { continue };
                 seen[to] = true;
                 self.diameter = self.diameter.max(length);
@@ -254,21 +261,6 @@ impl Figures {
         }
         self.mean_path = sum as f64 / ways.max(1) as f64;
     }
-}
-
-fn distances(from: usize, links: &[Vec<usize>]) -> Vec<Option<u32>> {
-    let mut distances = vec![None; links.len()];
-    distances[from] = Some(0);
-    let mut open = std::collections::VecDeque::from([(from, 0)]);
-    while let Some((at, length)) = open.pop_front() {
-        for next in &links[at] {
-            if distances[*next].is_none() {
-                distances[*next] = Some(length + 1);
-                open.push_back((*next, length + 1));
-            }
-        }
-    }
-    distances
 }
 
 fn mean(numbers: impl ExactSizeIterator<Item = u64>) -> Option<f64> {

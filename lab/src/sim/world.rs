@@ -337,8 +337,8 @@ fn new_node<S: LabSealer>(
     let client = Client::new(Dice::split(seed, Purpose::Client(index)), progress.collect());
     let mut config = Config { name: format!("n{index}"), ..Config::default() };
     config.told.power = scenario.nodes.power(index);
-    if let Some(shape) = scenario.nodes.shape {
-        config.topology.kind = shape.0;
+    if let Some(kind) = scenario.nodes.topology {
+        config.topology.kind = kind.0;
     }
     let topology = &scenario.topology;
     let knows = match topology.kind {

@@ -13,7 +13,7 @@ use crate::interval::IntervalSet;
 use crate::message::{Ending, FailureCode, OutMessage, Step};
 use crate::record::{OutParcel, Query, Record, Snapshot};
 use crate::time::{Age, Instant};
-use crate::wire::{Content, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, Path, RefusedReason, asks_for_route};
+use crate::wire::{Content, MAX_PARCEL_INTERVALS, MAX_PARCEL_SPAN, RefusedReason, asks_for_route};
 
 /// Parcels without a receipt that a class and those less urgent may have under way to one peer.
 const WINDOW: [usize; 5] = [32, 28, 24, 16, 12];
@@ -448,7 +448,7 @@ impl State {
             content,
             inner,
             left_seconds: left_seconds(now.age, live.deadline),
-            path: live.record_route.then(Path::default),
+            record_route: live.record_route,
         };
         self.effects.push_back(effect);
     }

@@ -146,11 +146,13 @@ impl<S: Sealer> Engine<S> {
         content: Content,
         inner: Bytes,
         left_seconds: u32,
-        path: Option<&Path>,
+        record_route: bool,
     ) {
         let suite = Suite::Session(Clear { sender: self.own, session, content: Some(content) });
         let attempt = self.rng.next_u64();
-        let (id, bytes) = Parcel::encode(peer.routing_id(), class, attempt, &suite, inner, left_seconds, path);
+        // Who carries the parcel goes on writing it.
+        let path = record_route.then(Path::default);
+        let (id, bytes) = Parcel::encode(peer.routing_id(), class, attempt, &suite, inner, left_seconds, path.as_ref());
         let Some(next) = self.way_to(&peer) else {
             self.delivery.handle(now, delivery::Event::Lost(parcel));
             return;

@@ -169,8 +169,8 @@ fn a_node_whose_neighbours_all_need_it_keeps_them() {
     assert_eq!(solo.dropped(), []);
 }
 
-#[test]
-fn a_link_whose_drop_cost_a_route_is_laid_again_and_kept() {
+/// A node that has dropped one link of twelve, lost every route to its peer with it, and wants it again.
+fn after_a_costly_drop() -> (Solo, PeerKey) {
     let mut solo = Solo::new(mesh());
     for draw in 1..=12 {
         solo.know(key(draw));
@@ -185,6 +185,12 @@ fn a_link_whose_drop_cost_a_route_is_laid_again_and_kept() {
     solo.tell(Event::Unrouted { peer });
     solo.pass(secs(70));
     assert!(solo.wanted.contains(&peer), "it is laid again");
+    (solo, peer)
+}
+
+#[test]
+fn a_link_whose_drop_cost_a_route_is_laid_again_and_kept() {
+    let (mut solo, peer) = after_a_costly_drop();
     solo.link(peer);
     solo.tell(Event::Routed { peer });
     solo.pass(secs(600));
@@ -195,18 +201,7 @@ fn a_link_whose_drop_cost_a_route_is_laid_again_and_kept() {
 /// The other end has too many links, and somebody else leads to it by now.
 #[test]
 fn a_link_that_is_refused_though_a_route_leads_there_is_not_laid_again_and_again() {
-    let mut solo = Solo::new(mesh());
-    for draw in 1..=12 {
-        solo.know(key(draw));
-        solo.link(key(draw));
-        solo.tell(Event::Routed { peer: key(draw) });
-    }
-    solo.pass(secs(11));
-    let peer = solo.dropped()[0];
-    solo.tell(Event::Unlinked { peer });
-    solo.tell(Event::Unrouted { peer });
-    solo.pass(secs(70));
-    assert!(solo.wanted.contains(&peer), "it is laid again");
+    let (mut solo, peer) = after_a_costly_drop();
     solo.tell(Event::Routed { peer });
     solo.tell(Event::DialFailed { peer });
     solo.pass(secs(1200));
